@@ -1,0 +1,5 @@
+package boot_test
+
+import "github.com/rs/zerolog"
+
+var zerologNop = zerolog.Nop()
