@@ -1,0 +1,33 @@
+package cluster
+
+import "testing"
+
+func TestSumMetric(t *testing.T) {
+	text := []byte(`# HELP surgewall_requests_total Requests.
+# TYPE surgewall_requests_total counter
+surgewall_requests_total{cache_status="hit"} 1200
+surgewall_requests_total{cache_status="miss"} 34
+surgewall_requests_total_other{cache_status="miss"} 5
+surgewall_requests 7
+`)
+	if n, err := SumMetric(text, "surgewall_requests_total"); err != nil || n != 1234 {
+		t.Errorf("%d, %v; want 1234", n, err)
+	}
+	if n, err := SumMetric([]byte("m 2.5e3\n"), "m"); err != nil || n != 2500 {
+		t.Errorf("%d, %v; want 2500", n, err)
+	}
+	for _, bad := range []string{"", "m x\n", "n 1\n"} {
+		if n, err := SumMetric([]byte(bad), "m"); err == nil {
+			t.Errorf("%q: %d", bad, n)
+		}
+	}
+}
+
+func TestTail(t *testing.T) {
+	if got := tail("a\nb\nc\n", 2); got != "b\nc" {
+		t.Errorf("%q", got)
+	}
+	if got := tail("a", 2); got != "a" {
+		t.Errorf("%q", got)
+	}
+}
