@@ -51,6 +51,10 @@ func (o *options) call(ctx context.Context, method, path string, query url.Value
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
+		// The user's own limit is not the absence of a controller.
+		if cause := context.Cause(ctx); ctx.Err() != nil && !errors.Is(cause, ctx.Err()) {
+			return failure{fmt.Errorf("ask the controller at %s: %w", o.controller, cause)}
+		}
 		return failure{fmt.Errorf("ask the controller: %w\nNobody answers at %s. --controller or SURGEWALL_CONTROLLER names the HTTP API of a controller; in a cluster reach it with\n  kubectl port-forward service/surgewall-controller 8082", reachable(err), o.controller)}
 	}
 	defer response.Body.Close()

@@ -67,7 +67,7 @@ func purgeCommand(o *options) *cobra.Command {
 			ctx := cmd.Context()
 			if f.wait {
 				var cancel context.CancelFunc
-				ctx, cancel = context.WithTimeout(ctx, f.timeout)
+				ctx, cancel = context.WithTimeoutCause(ctx, f.timeout, fmt.Errorf("no answer within --timeout %v", f.timeout))
 				defer cancel()
 			}
 			u, err := o.purge(ctx, f, cmd.ErrOrStderr())
@@ -158,10 +158,12 @@ func howFar(u updates.Update) string {
 // follow shows how far an update is until it is complete.
 func (o *options) follow(ctx context.Context, cmd *cobra.Command, id string, timeout time.Duration) error {
 	last := ""
+	var known updates.Update // as of the latest answer
 	for {
 		var u updates.Update
 		err := o.call(ctx, http.MethodGet, "/v1/purges/"+url.PathEscape(id), nil, nil, &u)
 		if err == nil {
+			known = u
 			if now := howFar(u); now != last && o.output != "json" {
 				last = now
 				fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", id, now)
@@ -175,10 +177,11 @@ func (o *options) follow(ctx context.Context, cmd *cobra.Command, id string, tim
 		}
 		select {
 		case <-ctx.Done():
-			if err != nil {
+			// The time may well run out while the controller is asked: what it said before tells more than that.
+			if err != nil && known.ID == "" {
 				return failure{fmt.Errorf("%s is not complete after %v: %w", id, timeout, err)}
 			}
-			return failure{fmt.Errorf("%s is not complete after %v: %s", id, timeout, missing(u))}
+			return failure{fmt.Errorf("%s is not complete after %v: %s", id, timeout, missing(known))}
 		case <-time.After(200 * time.Millisecond):
 		}
 	}

@@ -68,7 +68,7 @@ func TestContentCommands(t *testing.T) {
 		{"purge", nil, 2, "", "at least one URL"},
 		{"purge --tag --host a", nil, 2, "", "none of the others can be"},
 		{"purge --tag a --wait --id p", []string{published, complete}, 0, `POST /v1/purge {"scope":"tag","values":["a"],"id":"p"}`, "p: Applying, 1 of 2 replicas\np: Complete, 2 of 2 replicas"},
-		{"purge --tag a --wait --timeout 300ms", []string{published}, 1, "", "edge/e-1 is disconnected"},
+		{"purge --tag a --wait --timeout 2s", []string{published}, 1, "", "edge/e-1 is disconnected"},
 		{"purges", nil, 0, "GET /v1/purges?limit=20", "http://a.example/x and 1 more"},
 		{"purges p", []string{published}, 0, "GET /v1/purges/p", "e-1"},
 		{"prefetch http://a.example/1 http://a.example/2", nil, 0, `POST /v1/prefetch {"urls":["http://a.example/1","http://a.example/2"]}`, "w: 2 URLs queued"},
@@ -121,6 +121,34 @@ func TestAPurgeThatIsWaitedForIsTriedAgain(t *testing.T) {
 		}
 		if want == exitOK && (len(refused) != 2 || refused[0] != refused[1] || !strings.Contains(refused[0], `"id":"`) || c.asked[0] != "POST /v1/purge "+refused[0]) {
 			t.Errorf("%s: asked %q and then %q, want the same id each time", args, refused, c.asked)
+		}
+	}
+}
+
+// A controller that stops to answer while a purge is waited for does not hide what it said before; one that never answers is called just that.
+func TestTheTimeOfAPurgeRunsOutInACall(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(file, []byte("secret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := &purgeController{state: []string{`{"id":"p","state":"Applying","applied":1,"replicas":2,"progress":[{"fleet":"edge","pod":"e-1","state":"disconnected"}]}`}}
+	for hangs, want := range map[string]string{"/v1/purge": "no answer within --timeout 2s", "/v1/purges/p": "p is not complete after 2s: edge/e-1 is disconnected"} {
+		asked := 0
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == hangs {
+				if asked++; asked > 1 || r.Method == http.MethodPost {
+					_, _ = io.Copy(io.Discard, r.Body)
+					<-r.Context().Done()
+					return
+				}
+			}
+			c.ServeHTTP(w, r)
+		}))
+		var out strings.Builder
+		code := run(t.Context(), []string{"purge", "--tag", "a", "--wait", "--timeout", "2s", "--controller", server.URL, "--token-file", file}, func(string) (string, bool) { return "", false }, strings.NewReader(""), &out, &out)
+		server.Close()
+		if code != exitFailure || !strings.Contains(out.String(), want) || strings.Contains(out.String(), "Nobody answers") {
+			t.Errorf("%s hangs: exit %d: %s; want %q", hangs, code, out.String(), want)
 		}
 	}
 }
