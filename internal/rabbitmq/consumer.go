@@ -50,7 +50,8 @@ func (c *Consumer) State() State { return c.status.get() }
 // Received counts the messages that the handler has got.
 func (c *Consumer) Received() uint64 { return c.received.Load() }
 
-// Resubscribe ends the session: the next declares anew, and begins where the reader of a stream says then. It returns at once.
+// Resubscribe ends the session: the next, which follows without a wait, declares anew and begins where the reader of a stream says then. It returns at
+// once. Who calls it must not do so at each session: nothing else slows that down.
 func (c *Consumer) Resubscribe() {
 	select {
 	case c.again <- struct{}{}:
@@ -125,7 +126,7 @@ func (c *Consumer) consume(ctx context.Context, s *session, ch *amqp.Channel, de
 			return nil
 		case <-c.again:
 			_ = flush()
-			return errors.New("subscription is made anew")
+			return errAnew
 		case _, real := <-cancelled:
 			if !real {
 				return errors.New("session ended")

@@ -2,9 +2,14 @@ package rabbitmq
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"time"
 )
+
+// errAnew ends a session that its user wants made anew. The broker is there, so the next one is not waited for; who asks for it sees to it that this
+// is not again and again.
+var errAnew = errors.New("subscription is made anew")
 
 // supervisor runs one session after the other.
 type supervisor struct {
@@ -35,6 +40,9 @@ func (s *supervisor) run(wanted, life context.Context) {
 			break
 		}
 		s.status.set(StateDown, err)
+		if errors.Is(err, errAnew) {
+			continue
+		}
 		select {
 		case <-wanted.Done():
 		case <-time.After(s.backoff.next()):

@@ -117,3 +117,30 @@ func TestSupervisorLetsAServedSessionFinish(t *testing.T) {
 		}
 	})
 }
+
+// Whoever has a session made anew does not wait for it, whatever the broker did before; one that cannot be made is waited for as ever.
+func TestSupervisorDoesNotWaitForASessionThatIsMadeAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		line, s := supervised(t, func(attempt int) (time.Duration, error) {
+			if attempt == 6 || attempt >= 8 {
+				return time.Hour, nil
+			}
+			return 0, errors.New("refused")
+		})
+		serve := s.serve
+		s.serve = func(ctx context.Context, session *session) error {
+			if len(line.dials) == 7 {
+				time.Sleep(time.Second) // too short to be steady
+				return errAnew
+			}
+			return serve(ctx, session)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		s.run(ctx, ctx)
+		up := 5100 * time.Millisecond
+		if len(line.dials) != 9 || line.dials[6] != up || line.dials[7] != up+time.Second || line.dials[8] != up+3*time.Second {
+			t.Errorf("dialled at %v, want at once after the session of %v was to be made anew, and 2 s after that failed", line.dials, up)
+		}
+	})
+}
