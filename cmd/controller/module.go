@@ -104,7 +104,9 @@ func newIngest(settings *config.Controller, sender *ingest.Sender, tracker *upda
 	if !settings.AMQP.Configured() {
 		return in, nil
 	}
-	consumer, err := rabbitmq.NewConsumer(boot.Broker(settings.AMQP, "controller "+sender.Replica()+" listens", logger), events.ControllerQueue(), in.Handle)
+	options := boot.Broker(settings.AMQP, "controller "+sender.Replica()+" listens", logger)
+	options.OnUp = in.Listening
+	consumer, err := rabbitmq.NewConsumer(options, events.ControllerQueue(), in.Handle)
 	if err != nil {
 		return nil, fmt.Errorf("make the consumer: %w", err)
 	}

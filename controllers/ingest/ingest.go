@@ -67,6 +67,7 @@ type Ingest struct {
 	logged  map[events.Reason]time.Time
 	began   time.Time
 	canary  time.Time // latest return of our own canary; zero: never
+	heeding time.Time // since when there is the present subscription; zero: none yet
 }
 
 // New returns an Ingest that has heard nothing: every fleet is BLIND.
@@ -117,14 +118,24 @@ func (in *Ingest) Handle(m events.Message) {
 	}
 }
 
-// Deaf reports for how long our own canary has not come back, or none has since the start. After a while a path that seems whole has to be
-// made anew: a binding may be gone on which nobody reports.
+// Listening says that there is a new subscription: it is whole until it has had its time.
+func (in *Ingest) Listening() {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.heeding = in.options.Now()
+}
+
+// Deaf reports for how long our own canary has not come back through the present subscription. After a while a path that seems whole has to be
+// made anew: a binding may be gone on which nobody reports. The time without a broker does not count, or the first subscription after it would be
+// given up before its first canary is back.
 func (in *Ingest) Deaf() time.Duration {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	last := in.canary
-	if last.IsZero() {
-		last = in.began
+	last := in.began
+	for _, t := range []time.Time{in.canary, in.heeding} {
+		if t.After(last) {
+			last = t
+		}
 	}
 	return in.options.Now().Sub(last)
 }

@@ -510,3 +510,22 @@ func TestACanaryThatComesTooLateIsNoSignOfLife(t *testing.T) {
 		t.Errorf("deaf for %v after a canary", deaf)
 	}
 }
+
+// TestANewSubscriptionIsGivenItsTime: what was not heard while there was no broker says nothing of the subscription after it.
+func TestANewSubscriptionIsGivenItsTime(t *testing.T) {
+	d := newDesk(t, pods{"a": {ready: true}})
+	d.second("a")
+	d.now = d.now.Add(time.Minute) // without a broker
+	d.in.Listening()
+	if deaf := d.in.Deaf(); deaf != 0 {
+		t.Errorf("deaf for %v with a subscription that has just begun", deaf)
+	}
+	d.now = d.now.Add(9 * time.Second)
+	if deaf := d.in.Deaf(); deaf != 9*time.Second {
+		t.Errorf("deaf for %v, want the 9 s of the subscription", deaf)
+	}
+	d.second("a")
+	if deaf := d.in.Deaf(); deaf != 0 {
+		t.Errorf("deaf for %v after a canary", deaf)
+	}
+}
