@@ -44,6 +44,8 @@ const (
 	// verifyWithin is how long the event that was applied last may take to come again after a subscription. A stream that is shorter
 	// than it was says nothing at all; a broker that has just come back may be slow to open its files, and is not to be taken for one that forgot.
 	verifyWithin = 3 * time.Second
+	// unsureFor bounds the wait for the subscription that follows when the log has turned out to be another one.
+	unsureFor = time.Second
 	// distrustEvery bounds what Revalidate lets pass.
 	distrustEvery = 5 * time.Second
 	// doubtEvery bounds how often what others say of their position makes this replica distrust all that it has stored.
@@ -89,9 +91,12 @@ type Replica struct {
 	up, verified, wasUp bool
 	verifyBy            time.Time
 	// contact is when the log was last known to be followed to its end.
-	contact    time.Time
-	polled     time.Time
-	lost       bool // disconnected for longer than the policy bears
+	contact time.Time
+	polled  time.Time
+	lost    bool // disconnected for longer than the policy bears
+	// unsure is by when what is stored is distrusted at the latest, where the log is known to be another one and the subscription to it is about
+	// to distrust anyway: twice within a moment would ask the origin twice for each object. Zero: nothing of that kind.
+	unsure     time.Time
 	distrusted time.Time
 	distrusts  int // so far
 	// doubted are positions of others for which we distrusted, the last time at doubtedAt; doubtful is one for which that is still to come.
@@ -145,7 +150,7 @@ func (r *Replica) Up() {
 	r.verifyBy = r.o.Now().Add(verifyWithin)
 	if r.verified {
 		// Whatever was stored before the subscription may have been purged before it.
-		if r.wasUp {
+		if r.wasUp && r.unsure.IsZero() {
 			r.counters.Gaps++
 		}
 		r.distrust("subscribed without a position")
@@ -234,15 +239,23 @@ func (r *Replica) apply(e Entry) {
 
 // gap is for when nobody can know what was missed: the position is given up, and nothing that is stored is trusted.
 func (r *Replica) gap(why string) {
-	r.counters.Gaps++
-	r.position = events.Position{}
-	r.o.OnPosition(r.position)
-	r.log.restart(events.Position{})
+	r.giveUp()
 	r.distrust(why)
 }
 
+// giveUp forgets the position of a log that is not followed any more. Who shows that very position is not ahead of us: we had applied it too.
+func (r *Replica) giveUp() {
+	r.counters.Gaps++
+	if r.position.Known() {
+		r.doubted.add(r.position)
+	}
+	r.position = events.Position{}
+	r.o.OnPosition(r.position)
+	r.log.restart(events.Position{})
+}
+
 func (r *Replica) distrust(why string) {
-	r.distrusted = r.o.Now()
+	r.distrusted, r.unsure = r.o.Now(), time.Time{}
 	r.distrusts++
 	r.wake()
 	r.o.Cache.Distrust()
@@ -270,10 +283,15 @@ func (r *Replica) Tick() {
 		r.doubt(r.doubtful, "another replica follows another log")
 		r.doubtful = events.Position{}
 	}
+	if !r.unsure.IsZero() && !now.Before(r.unsure) {
+		r.distrust("there is no subscription to another log")
+	}
 	switch {
 	case r.up && !r.verified:
 		if now.After(r.verifyBy) {
-			r.gap("the log ends before the event that was applied last")
+			r.o.Logger.Debug().Msg("the log ends before the event that was applied last")
+			r.giveUp()
+			r.unsure = now.Add(unsureFor)
 			r.up = false
 			r.o.Resubscribe()
 		}

@@ -201,14 +201,64 @@ func TestAShorterLogIsNoticedByItsSilence(t *testing.T) {
 		r.want("")
 		time.Sleep(verifyWithin)
 		r.replica.Tick()
-		r.want("?")
 		if _, latest := r.replica.From(); !latest || r.again != 1 || r.replica.Live() {
 			t.Errorf("latest %v, %d subscriptions, live %v", latest, r.again, r.replica.Live())
 		}
+		// The subscription that follows distrusts, once: twice would ask the origin twice for each object.
 		r.replica.Down()
 		r.replica.Up()
 		r.event(0, "b")
 		r.want("? b")
+		time.Sleep(time.Minute)
+		r.replica.Tick()
+		r.want("")
+		if c := r.replica.Counters(); c.Gaps != 1 {
+			t.Errorf("%+v for one log that was lost", c)
+		}
+	})
+}
+
+// Where the subscription to another log does not follow, what is stored is distrusted without it; and once more with it, since it may have missed something.
+func TestAShorterLogIsNotTrustedWithoutASubscription(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, nil)
+		r.replica.Up()
+		r.event(10, "a")
+		r.replica.Down()
+		r.replica.Up()
+		r.cache.take()
+		time.Sleep(verifyWithin + time.Millisecond)
+		r.replica.Tick()
+		r.replica.Down()
+		time.Sleep(unsureFor)
+		r.replica.Tick()
+		r.want("?")
+		r.replica.Up()
+		r.want("?")
+		if c := r.replica.Counters(); c.Gaps != 2 {
+			t.Errorf("%+v", c)
+		}
+	})
+}
+
+// An edge that has yet to notice that the log was lost shows where we were in it: it is not ahead of us, and nobody waits for what cannot come.
+func TestAnEdgeOfTheLostLogIsNotAhead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, nil)
+		r.replica.Up()
+		r.event(10, "a")
+		r.replica.Down()
+		r.replica.Up()
+		r.event(3, "b") // the log was made anew
+		r.cache.take()
+		began := time.Now()
+		r.replica.Await(t.Context(), events.PositionOf("a", 10), time.Second)
+		r.want("")
+		if took := time.Since(began); took != 0 {
+			t.Errorf("waited %v", took)
+		}
+		r.replica.Await(t.Context(), events.PositionOf("x", 11), time.Second)
+		r.want("?")
 	})
 }
 
