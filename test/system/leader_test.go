@@ -31,13 +31,13 @@ func TestStandbyTakesOver(t *testing.T) {
 	if leader == "" {
 		t.Fatalf("no pod of %d is the leader %q", len(pods), old.leader)
 	}
-	x := send(t, c, load.Shape{Base: 40, Factor: 8, Jump: 8, Lead: 6 * time.Second, Hold: 30 * time.Second, Fall: time.Second, Calm: 5 * time.Second})
+	x := send(t, c, load.Shape{Base: 40, Factor: 8, Jump: 8, Lead: 6 * time.Second, Hold: asLongAsNeeded})
 	sleep(t, 3*time.Second)
 	if err := c.KillPod(ctx, leader); err != nil {
 		t.Fatal(err)
 	}
 	killed := time.Now()
-	err = cluster.Await(ctx, "another leader", 30*time.Second, 100*time.Millisecond, func(ctx context.Context) (bool, error) {
+	err = cluster.Await(ctx, "another leader", patience, 100*time.Millisecond, func(ctx context.Context) (bool, error) {
 		f, err := c.Controller.Fleet(ctx, cluster.Fleet)
 		return err == nil && f.IsLeader && f.Leader != old.leader, err
 	})
@@ -45,12 +45,12 @@ func TestStandbyTakesOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("another leader %v after the old one was killed", time.Since(killed).Round(100*time.Millisecond))
-	written := x.until("a scale-up by the new leader", 30*time.Second, func(s cluster.Scale) bool { return s.Spec > x.before })
+	written := x.until("a scale-up by the new leader", patience, func(s cluster.Scale) bool { return s.Spec > x.before })
 	t.Logf("scale-up %v after the onset, %v after the leader's death", written.Sub(x.Onset).Round(100*time.Millisecond), written.Sub(killed).Round(100*time.Millisecond))
 	if x.line.Lowered(killed, written) {
 		t.Errorf("the change of leaders scaled the fleet in: %+v", x.line.All())
 	}
-	x.until("4 Ready edges", 30*time.Second, func(s cluster.Scale) bool { return s.Ready >= 4 })
+	x.until("4 Ready edges", patience, func(s cluster.Scale) bool { return s.Ready >= 4 })
 	x.End = time.Now()
 	x.end()
 }

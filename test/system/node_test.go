@@ -42,12 +42,12 @@ func TestNodeDies(t *testing.T) {
 			return
 		}
 		ctx := context.WithoutCancel(ctx)
-		if err := errors.Join(c.StartNode(ctx, cluster.Worker), c.Ready(ctx, 2*time.Minute)); err != nil {
+		if err := errors.Join(c.StartNode(ctx, cluster.Worker), c.Ready(ctx, patience)); err != nil {
 			t.Errorf("the node for those who come after: %v", err)
 		}
 	})
 	// Half of the connections still go to the controller that is gone, until its node is called NotReady.
-	err = cluster.Await(ctx, "a leader that misses edges", 90*time.Second, 250*time.Millisecond, func(ctx context.Context) (bool, error) {
+	err = cluster.Await(ctx, "a leader that misses edges", patience, 250*time.Millisecond, func(ctx context.Context) (bool, error) {
 		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 		defer cancel()
 		f, err := c.Controller.Fleet(ctx, cluster.Fleet)
@@ -65,10 +65,10 @@ func TestNodeDies(t *testing.T) {
 		t.Fatal(err)
 	}
 	back = true
-	if err := c.Ready(ctx, 2*time.Minute); err != nil {
+	if err := c.Ready(ctx, patience); err != nil {
 		t.Fatal(err)
 	}
-	err = cluster.Await(ctx, "telemetry from every edge", 2*time.Minute, 250*time.Millisecond, func(ctx context.Context) (bool, error) {
+	err = cluster.Await(ctx, "telemetry from every edge", patience, 250*time.Millisecond, func(ctx context.Context) (bool, error) {
 		f, err := c.Controller.Fleet(ctx, cluster.Fleet)
 		return err == nil && f.Signal.State == "LIVE" && f.Signal.Live == f.Signal.Known && f.Replicas.Ready >= 2, err
 	})
@@ -89,7 +89,7 @@ func TestNodeDies(t *testing.T) {
 // is none: nobody misses it.
 func spread(t *testing.T, c *cluster.Cluster) {
 	t.Helper()
-	err := cluster.Await(t.Context(), "edges on both nodes", 2*time.Minute, time.Second, func(ctx context.Context) (bool, error) {
+	err := cluster.Await(t.Context(), "edges on both nodes", patience, time.Second, func(ctx context.Context) (bool, error) {
 		edges, err := c.Edges(ctx)
 		if err != nil {
 			return false, err

@@ -21,9 +21,9 @@ func TestOnsetToWrite(t *testing.T) {
 	var took []time.Duration
 	for range runs {
 		c := calm(t)
-		x := send(t, c, load.Shape{Base: 40, Factor: 6, Jump: 6, Lead: 6 * time.Second, Hold: 12 * time.Second, Fall: time.Second, Calm: time.Second})
+		x := send(t, c, load.Shape{Base: 40, Factor: 6, Jump: 6, Lead: 6 * time.Second, Hold: asLongAsNeeded})
 		sleep(t, time.Until(x.Onset))
-		x.until("a scale-up", 15*time.Second, func(s cluster.Scale) bool { return s.Spec > x.before })
+		x.until("a scale-up", patience, func(s cluster.Scale) bool { return s.Spec > x.before })
 		if s, ok := x.line.First(x.Onset, func(s cluster.Scale) bool { return s.Spec > x.before }); ok {
 			took = append(took, s.At.Sub(x.Onset))
 		}
@@ -40,5 +40,5 @@ func TestOnsetToWrite(t *testing.T) {
 func waitReady(t *testing.T, line *cluster.Timeline, n int) {
 	t.Helper()
 	x := &crowd{t: t, line: line}
-	x.until(strconv.Itoa(n)+" Ready edges", time.Minute, func(s cluster.Scale) bool { return s.Spec == n && s.Ready == n })
+	x.until(strconv.Itoa(n)+" Ready edges", patience, func(s cluster.Scale) bool { return s.Spec == n && s.Ready == n })
 }

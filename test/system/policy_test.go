@@ -40,7 +40,7 @@ func TestBadPolicyIsRefusedWhole(t *testing.T) {
 				t.Fatal(err)
 			}
 			var now fleetView
-			err := cluster.Await(ctx, "the controller to refuse it", 10*time.Second, 50*time.Millisecond, func(ctx context.Context) (ok bool, err error) {
+			err := cluster.Await(ctx, "the controller to refuse it", patience, 50*time.Millisecond, func(ctx context.Context) (ok bool, err error) {
 				now, err = leaderView(ctx, c)
 				return now.problem != "", err
 			})
@@ -55,7 +55,7 @@ func TestBadPolicyIsRefusedWhole(t *testing.T) {
 				t.Errorf("the policy in force changed: %v, was %v", now.values, good.values)
 			}
 			described := ""
-			err = cluster.Await(ctx, "kubectl describe to say why", 10*time.Second, 300*time.Millisecond, func(ctx context.Context) (bool, error) {
+			err = cluster.Await(ctx, "kubectl describe to say why", patience, 300*time.Millisecond, func(ctx context.Context) (bool, error) {
 				out, err := c.Kubectl(ctx, "describe", "configmap", cluster.Fleet)
 				if err != nil {
 					return false, err
@@ -77,7 +77,7 @@ func TestBadPolicyIsRefusedWhole(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := c.AwaitPolicy(ctx, version, 10*time.Second); err != nil {
+			if err := c.AwaitPolicy(ctx, version, patience); err != nil {
 				t.Error(err)
 			}
 		})
@@ -103,7 +103,7 @@ type fleetView struct {
 
 // leaderView asks until the leader itself has answered: the Service may lead to the standby.
 func leaderView(ctx context.Context, c *cluster.Cluster) (v fleetView, err error) {
-	err = cluster.Await(ctx, "an answer of the leader", 20*time.Second, 20*time.Millisecond, func(ctx context.Context) (bool, error) {
+	err = cluster.Await(ctx, "an answer of the leader", patience, 20*time.Millisecond, func(ctx context.Context) (bool, error) {
 		f, err := c.Controller.Fleet(ctx, cluster.Fleet)
 		v = fleetView{f.Leader, f.Policy.Error, f.Policy.Values}
 		return err == nil && f.IsLeader, err

@@ -40,7 +40,7 @@ func TestAPurgeReachesEveryReplica(t *testing.T) {
 	from := time.Now()
 	var u api.Update
 	// Either controller may answer, and one that has just started may have no session with the broker yet.
-	if err := cluster.Await(ctx, "a purge to be taken", 30*time.Second, 500*time.Millisecond, func(ctx context.Context) (done bool, err error) {
+	if err := cluster.Await(ctx, "a purge to be taken", patience, 500*time.Millisecond, func(ctx context.Context) (done bool, err error) {
 		u, err = c.Controller.Purge(ctx, token, url)
 		return err == nil, err
 	}); err != nil {

@@ -19,14 +19,15 @@ func TestSpike(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	x := send(t, c, load.Shape{Base: 40, Factor: 10, Jump: 5, Lead: 4 * time.Second, Ramp: 8 * time.Second, Hold: 18 * time.Second, Fall: 2 * time.Second, Calm: time.Minute})
+	x := send(t, c, load.Shape{Base: 40, Factor: 10, Jump: 5, Lead: 4 * time.Second, Ramp: 8 * time.Second, Hold: asLongAsNeeded})
 	sleep(t, time.Until(x.Onset))
-	written := x.until("a scale-up", 20*time.Second, func(s cluster.Scale) bool { return s.Spec > x.before })
-	ready := x.until("5 Ready edges for 400 requests a second at 80 each", 30*time.Second, func(s cluster.Scale) bool { return s.Ready >= 5 })
+	written := x.until("a scale-up", patience, func(s cluster.Scale) bool { return s.Spec > x.before })
+	ready := x.until("5 Ready edges for 400 requests a second at 80 each", patience, func(s cluster.Scale) bool { return s.Ready >= 5 })
 	t.Logf("onset to write %v, to 5 Ready edges %v", written.Sub(x.Onset).Round(time.Millisecond), ready.Sub(x.Onset).Round(time.Millisecond))
 
 	// Connections are closed after some seconds, so new edges get their share of a crowd that is there already.
-	sleep(t, time.Until(x.End.Add(-500*time.Millisecond)))
+	sleep(t, 15*time.Second)
+	x.End = time.Now()
 	edges, err := c.Edges(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -53,10 +54,16 @@ func TestSpike(t *testing.T) {
 		t.Log(note)
 	}
 
-	in := x.until("the scale-in", 60*time.Second, func(s cluster.Scale) bool { return s.Spec <= x.before && s.Ready <= x.before })
-	t.Logf("end of rush to scaled in %v", in.Sub(x.End).Round(time.Millisecond))
-	sleep(t, 5*time.Second) // of calm for the edges that are draining
+	// Who stays when the rush is over must not notice that edges go.
+	rest := send(t, c, load.Shape{Base: 40, Factor: 1, Lead: time.Second, Hold: asLongAsNeeded})
+	sleep(t, 2*time.Second)
 	x.end()
+	ended := time.Now()
+	in := rest.until("the scale-in", patience, func(s cluster.Scale) bool { return s.Spec <= x.before && s.Ready <= x.before })
+	t.Logf("end of rush to scaled in %v", in.Sub(ended).Round(time.Millisecond))
+	sleep(t, 5*time.Second) // of calm for the edges that are draining
+	rest.End = time.Now()
+	rest.end()
 }
 
 // TestScaleInCutsNobodyOff takes most of the fleet away under steady load.
@@ -72,12 +79,12 @@ func TestScaleInCutsNobodyOff(t *testing.T) {
 		t.Fatal(err)
 	}
 	waitReady(t, line, 6)
-	x := send(t, c, load.Shape{Base: 140, Factor: 1, Lead: 3 * time.Second, Hold: 80 * time.Second})
+	x := send(t, c, load.Shape{Base: 140, Factor: 1, Lead: 3 * time.Second, Hold: asLongAsNeeded})
 	sleep(t, 8*time.Second) // so that every edge holds connections
 	if err := c.SetPolicy(t.Context(), calmPolicy()); err != nil {
 		t.Fatal(err)
 	}
-	x.until("the scale-in", 60*time.Second, func(s cluster.Scale) bool { return s.Spec == 2 && s.Ready == 2 })
+	x.until("the scale-in", patience, func(s cluster.Scale) bool { return s.Spec == 2 && s.Ready == 2 })
 	sleep(t, 6*time.Second)
 	x.End = time.Now() // the rest of the crowd is not needed
 	x.end()

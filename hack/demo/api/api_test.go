@@ -16,7 +16,8 @@ import (
 // TestFleetReadsWhatTheControllerWrites keeps the names of the fields in step with the controller's own types.
 func TestFleetReadsWhatTheControllerWrites(t *testing.T) {
 	at := time.Date(2026, time.June, 14, 20, 0, 0, 0, time.UTC)
-	record := fleet.Record{At: at, From: 2, To: 6, Desired: 6, Path: "spike", Reason: "because", Written: true, WrittenAt: at}
+	record := fleet.Record{At: at, From: 2, To: 6, Desired: 6, Path: "spike", Reason: "because", Written: true, WrittenAt: at,
+		Load: fleet.Load{OfferedRPS: 280}, Inputs: &fleet.Inputs{Signal: "LIVE"}}
 	status := fleet.Status{
 		Fleet: "edge", Mode: "direct", Leader: "a", IsLeader: true, Decision: &record,
 		Policy:   fleet.Policy{ResourceVersion: "7", AcceptedAt: at, Values: map[string]string{"mode": "direct"}, Error: "no"},
@@ -48,7 +49,8 @@ func TestFleetReadsWhatTheControllerWrites(t *testing.T) {
 		t.Errorf("%+v", f)
 	}
 	decisions, err := c.Decisions(t.Context(), "edge", at)
-	if err != nil || len(decisions) != 1 || !decisions[0].Written || !decisions[0].WrittenAt.Equal(at) || decisions[0].Path != "spike" {
+	if err != nil || len(decisions) != 1 || !decisions[0].Written || !decisions[0].WrittenAt.Equal(at) || decisions[0].Path != "spike" ||
+		decisions[0].Load.OfferedRPS != 280 || decisions[0].Inputs == nil || decisions[0].Inputs.Signal != "LIVE" {
 		t.Errorf("%v %+v", err, decisions)
 	}
 	if _, err := c.Fleet(t.Context(), "other"); err == nil || !strings.Contains(err.Error(), "no fleet") {

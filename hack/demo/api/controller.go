@@ -53,6 +53,13 @@ type Decision struct {
 	Written   bool      `json:"written"`
 	WrittenAt time.Time `json:"written_at"`
 	Error     string    `json:"error"`
+	Load      struct {
+		OfferedRPS float64 `json:"offered_rps"`
+	} `json:"load"`
+	// Inputs are absent in a decision that the answering replica did not make itself.
+	Inputs *struct {
+		Signal string `json:"signal"`
+	} `json:"inputs"`
 }
 
 // Fleet asks for one fleet.

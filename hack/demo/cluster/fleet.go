@@ -94,15 +94,78 @@ const RequestsMetric = "surgewall_requests_total"
 
 // Requests asks an edge how many requests it has answered, through the API server.
 func (c *Cluster) Requests(ctx context.Context, pod string) (uint64, error) {
-	text, err := c.Kube.CoreV1().RESTClient().Get().Namespace(Namespace).Resource("pods").Name(pod + ":9090").SubResource("proxy").Suffix("metrics").DoRaw(ctx)
+	text, err := c.metrics(ctx, pod)
 	if err != nil {
-		return 0, fmt.Errorf("metrics of %s: %w", pod, err)
+		return 0, err
 	}
 	return SumMetric(text, RequestsMetric)
 }
 
+func (c *Cluster) metrics(ctx context.Context, pod string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second) // one that is gone may never answer
+	defer cancel()
+	text, err := c.Kube.CoreV1().RESTClient().Get().Namespace(Namespace).Resource("pods").Name(pod + ":9090").SubResource("proxy").Suffix("metrics").DoRaw(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("metrics of %s: %w", pod, err)
+	}
+	return text, nil
+}
+
+// Followed is how an edge or a shield follows the log of content updates.
+type Followed struct {
+	Pod  string
+	Live bool   // by the broker, or over HTTP, from a position that is known
+	Gaps uint64 // times that it may have missed something, and so distrusted what it has stored
+}
+
+// Followers asks every edge and every shield that is Ready how it follows the log of content updates.
+func (c *Cluster) Followers(ctx context.Context) (edges, shields []Followed, err error) {
+	for _, tier := range []struct {
+		component string
+		into      *[]Followed
+	}{{"edge", &edges}, {"shield", &shields}} {
+		pods, err := c.Pods(ctx, "app.kubernetes.io/component="+tier.component)
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, p := range pods {
+			if p.DeletionTimestamp != nil || !IsReady(p) {
+				continue
+			}
+			text, err := c.metrics(ctx, p.Name)
+			if err != nil {
+				return nil, nil, err
+			}
+			f, err := followed(p.Name, text)
+			if err != nil {
+				return nil, nil, fmt.Errorf("metrics of %s: %w", p.Name, err)
+			}
+			*tier.into = append(*tier.into, f)
+		}
+	}
+	return edges, shields, nil
+}
+
+func followed(pod string, text []byte) (Followed, error) {
+	live, err := value(text, "surgewall_content_live")
+	if err != nil {
+		return Followed{}, err
+	}
+	offset, err := value(text, "surgewall_content_offset")
+	if err != nil {
+		return Followed{}, err
+	}
+	gaps, err := value(text, "surgewall_content_gaps_total")
+	return Followed{Pod: pod, Live: live == 1 && offset >= 0, Gaps: uint64(gaps)}, err
+}
+
 // SumMetric adds up all series of one metric in the Prometheus text format.
 func SumMetric(text []byte, name string) (uint64, error) {
+	sum, err := value(text, name)
+	return uint64(sum), err
+}
+
+func value(text []byte, name string) (float64, error) {
 	sum, found := 0.0, false
 	for scan := bufio.NewScanner(bytes.NewReader(text)); scan.Scan(); {
 		rest, ok := strings.CutPrefix(scan.Text(), name)
@@ -118,7 +181,7 @@ func SumMetric(text []byte, name string) (uint64, error) {
 	if !found {
 		return 0, fmt.Errorf("there is no metric %s", name)
 	}
-	return uint64(sum), nil
+	return sum, nil
 }
 
 // Patch sets keys of the fleet's policy and returns the ConfigMap's new resourceVersion; a nil value removes the key.
@@ -141,7 +204,7 @@ func (c *Cluster) SetPolicy(ctx context.Context, keys map[string]string) error {
 	if err != nil {
 		return err
 	}
-	return c.AwaitPolicy(ctx, version, 10*time.Second)
+	return c.AwaitPolicy(ctx, version, time.Minute)
 }
 
 // AwaitPolicy waits until the leader has the policy of this resourceVersion in force.
@@ -160,7 +223,7 @@ func (c *Cluster) AwaitPolicy(ctx context.Context, version string, limit time.Du
 
 // Leader asks until the controller that leads answers: each replica counts for itself, and the Service leads to any of them.
 func (c *Cluster) Leader(ctx context.Context) (f api.Fleet, err error) {
-	err = Await(ctx, "an answer of the leader", 10*time.Second, 20*time.Millisecond, func(ctx context.Context) (bool, error) {
+	err = Await(ctx, "an answer of the leader", 30*time.Second, 20*time.Millisecond, func(ctx context.Context) (bool, error) {
 		var err error
 		f, err = c.Controller.Fleet(ctx, Fleet)
 		return f.IsLeader, err

@@ -1,6 +1,9 @@
 package cluster
 
-import "testing"
+import (
+	"fmt"
+	"testing"
+)
 
 func TestSumMetric(t *testing.T) {
 	text := []byte(`# HELP surgewall_requests_total Requests.
@@ -20,6 +23,22 @@ surgewall_requests 7
 		if n, err := SumMetric([]byte(bad), "m"); err == nil {
 			t.Errorf("%q: %d", bad, n)
 		}
+	}
+}
+
+func TestFollowed(t *testing.T) {
+	text := "surgewall_content_live %s\nsurgewall_content_offset %s\nsurgewall_content_gaps_total 3\n"
+	for _, c := range []struct {
+		live, offset string
+		want         bool
+	}{{"1", "0", true}, {"1", "-1", false}, {"0", "7", false}} {
+		f, err := followed("p", fmt.Appendf(nil, text, c.live, c.offset))
+		if err != nil || f != (Followed{Pod: "p", Live: c.want, Gaps: 3}) {
+			t.Errorf("%+v: %+v, %v", c, f, err)
+		}
+	}
+	if f, err := followed("p", []byte("surgewall_content_live 1\n")); err == nil {
+		t.Errorf("%+v from half of the metrics", f)
 	}
 }
 
