@@ -69,16 +69,14 @@ func TestBrokerComesAndGoes(t *testing.T) {
 	killed := in.last()
 	eventually(t, "the loss is noticed", 30*time.Second, func() bool { return p.State() != StateUp })
 	b.Restart(t)
-	recovered := eventually(t, "telemetry is back after the broker's return", 20*time.Second, func() bool { return in.last() > killed })
+	recovered := eventually(t, "telemetry is back after the broker's return", 60*time.Second, func() bool { return in.last() > killed })
 	cancel()
 	sent.Wait()
 	t.Logf("telemetry is back %v after the broker's return; slowest Publish %v", recovered.Round(time.Millisecond), slowest)
 	if slowest > time.Second { // a wait for the broker would be its death long
 		t.Errorf("a Publish took %v while the broker was away", slowest)
 	}
-	if got := b.Connections(t, vhost); got != 2 {
-		t.Errorf("%d connections after the crash, want 2", got)
-	}
+	eventually(t, "two connections after the crash, as before", 60*time.Second, func() bool { return b.Connections(t, vhost) == 2 })
 	if p.Counters().Expired == 0 && p.Counters().Overflowed == 0 {
 		t.Error("a backlog of the whole outage was replayed")
 	}
@@ -104,7 +102,7 @@ func TestMemoryAlarmBlocksNobody(t *testing.T) {
 		defer mu.Unlock()
 		states = append(states, s)
 	}
-	p := running(t, o)
+	p := connected(t, o)
 	p.Publish(rate(t, "guest", 1))
 	eventually(t, "telemetry flows", 30*time.Second, func() bool { return in.last() == 1 })
 
@@ -126,7 +124,7 @@ func TestMemoryAlarmBlocksNobody(t *testing.T) {
 		// up, blocked, given up, up, blocked again
 		return len(states) > 0 && strings.Count(join(states), "blocked") >= 2
 	}
-	eventually(t, "the connection is blocked, given up and blocked again", 20*time.Second, gaveUp)
+	eventually(t, "the connection is blocked, given up and blocked again", 60*time.Second, gaveUp)
 	for range 100 {
 		publish()
 	}
@@ -170,16 +168,16 @@ func TestLeastPrivilege(t *testing.T) {
 			decided.handle(m)
 		}
 	})
-	edge := running(t, Options{URL: b.URL("edge", "secret", vhost), Name: "edge"})
+	edge := connected(t, Options{URL: b.URL("edge", "secret", vhost), Name: "edge"})
 	edge.Publish(rate(t, "edge", 1))
 	eventually(t, "the edge is heard", 30*time.Second, func() bool { return in.last() == 1 })
 
 	var log syncBuffer
-	forger := running(t, Options{URL: b.URL("video", "secret", vhost), Name: "video", Logger: zerolog.New(&log)})
+	forger := connected(t, Options{URL: b.URL("video", "secret", vhost), Name: "video", Logger: zerolog.New(&log)})
 	forger.Publish(rate(t, "edge", 2))
 	eventually(t, "the forger is refused", 30*time.Second, func() bool { return strings.Contains(log.String(), "ACCESS_REFUSED") })
 
-	leader := running(t, controller)
+	leader := connected(t, controller)
 	decision, err := events.EncodeDecision(
 		events.Attributes{Source: events.Source("controller", "controller-0"), BootID: "0123456789abcdef", Seq: 3},
 		events.Decision{At: time.Now(), Fleet: "edge", From: 2, To: 4, Desired: 4, Mode: "direct", Path: "spike", Reason: "twice the load"},
@@ -200,7 +198,7 @@ func TestMissingExchangeIsNamed(t *testing.T) {
 	vhost := b.VHost(t)
 	b.User(t, vhost, events.FleetRole(), "bare", "secret")
 	var log syncBuffer
-	p := running(t, Options{URL: b.URL("bare", "secret", vhost), Logger: zerolog.New(&log)})
+	p := connected(t, Options{URL: b.URL("bare", "secret", vhost), Logger: zerolog.New(&log)})
 	p.Publish(rate(t, "bare", 1))
 	eventually(t, "the error is logged", 30*time.Second, func() bool {
 		return strings.Contains(log.String(), `exchange surgewall.telemetry is missing and user \"bare\" may not declare it`)
@@ -236,7 +234,9 @@ func TestCloseFlushes(t *testing.T) {
 		"cancel": func(_ *Publisher, cancel context.CancelFunc) error { cancel(); return nil },
 	} {
 		t.Run(name, func(t *testing.T) {
-			p, err := NewPublisher(options(b, vhost))
+			o := options(b, vhost)
+			o.MaxAge, o.FlushTimeout = time.Minute, 30*time.Second // neither is what this is about
+			p, err := NewPublisher(o)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -273,11 +273,11 @@ func TestConsumerSurvivesItsQueue(t *testing.T) {
 	o := options(b, vhost)
 	o.OnUp = func() { ups.Add(1) }
 	consuming(t.Context(), t, o, allTelemetry(), in.handle)
-	p := running(t, options(b, vhost))
+	p := connected(t, options(b, vhost))
 	p.Publish(rate(t, "guest", 1))
 	eventually(t, "telemetry flows", 30*time.Second, func() bool { return in.last() == 1 })
 	b.Eval(t, `[rabbit_amqqueue:delete(Q, false, false, <<"test">>) || Q <- rabbit_amqqueue:list(<<"`+vhost+`">>)].`)
-	eventually(t, "the consumer is back", 30*time.Second, func() bool { return ups.Load() == 2 })
+	eventually(t, "the consumer is back", 30*time.Second, func() bool { return ups.Load() >= 2 })
 	p.Publish(rate(t, "guest", 2))
 	eventually(t, "telemetry flows again", 30*time.Second, func() bool { return in.last() == 2 })
 }
@@ -290,7 +290,7 @@ func TestFrozenBroker(t *testing.T) {
 	o := options(b, vhost)
 	o.Heartbeat, o.DialTimeout = time.Second, 500*time.Millisecond
 	consuming(t.Context(), t, o, allTelemetry(), in.handle)
-	p := running(t, o)
+	p := connected(t, o)
 	p.Publish(rate(t, "guest", 1))
 	eventually(t, "telemetry flows", 30*time.Second, func() bool { return in.last() == 1 })
 	b.Freeze()
