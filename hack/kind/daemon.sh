@@ -49,7 +49,7 @@ start_daemon() {
 		--bridge none --ip6tables=false "${options[@]}" \
 		</dev/null >"$state/docker.log" 2>&1 9>&- &
 	disown
-	await 60 private_answers || { tail -n 20 "$state/docker.log"; return 1; }
+	await 180 private_answers || { tail -n 20 "$state/docker.log"; return 1; }
 }
 
 # docker_rules and docker_chains print those of iptables-save's lines that are a

@@ -43,7 +43,7 @@ offspring() {
 }
 
 private_answers() {
-	daemon_pid >/dev/null && DOCKER_HOST=unix://$socket timeout 10 docker version >/dev/null 2>&1
+	daemon_pid >/dev/null && DOCKER_HOST=unix://$socket timeout 30 docker version >/dev/null 2>&1
 }
 
 # choose_docker sets DOCKER_HOST to the private daemon if that runs, and leaves
@@ -55,7 +55,7 @@ choose_docker() {
 		return 0
 	fi
 	[ "${DOCKER_HOST-}" != "unix://$socket" ] || unset DOCKER_HOST
-	command -v docker >/dev/null && timeout 10 docker version >/dev/null 2>&1
+	command -v docker >/dev/null && timeout 30 docker version >/dev/null 2>&1
 }
 
 # use_tools puts the pinned kind, helm and kubectl before all others.
@@ -79,7 +79,7 @@ ready() {
 	for node in $nodes; do
 		[ "$(docker inspect -f '{{.State.Running}}' "$node" 2>/dev/null)" = true ] || return 1
 	done
-	[ "$(kubectl get nodes --request-timeout=3s \
+	[ "$(kubectl get nodes --request-timeout=10s \
 		-o 'jsonpath={range .items[*]}{.status.conditions[?(@.type=="Ready")].status}{"\n"}{end}' 2>/dev/null |
 		grep -c True)" = "$(wc -w <<<"$nodes")" ]
 }
