@@ -67,7 +67,7 @@ func TestAPurgeFromTheCommandLineReachesTheEdges(t *testing.T) {
 	c := s.process("c-1", "user-1", "--content-token-file", tokens)
 	shield := s.run(bin, "shield", "--origin", origin.URL(), "--pod", "shield-0", "--amqp-url", s.broker.URL("shield", "secret", s.vhost))
 	edge := s.run(bin, "edge", "--shield", shield, "--pod", "edge-0", "--amqp-url", s.broker.URL("edge", "secret", s.vhost))
-	s.eventually("the controller answers", 30*time.Second, func() bool { return s.status(c.api, "edge").Leader == "c-1" })
+	s.eventually("the controller answers", 2*time.Minute, func() bool { return s.status(c.api, "edge").Leader == "c-1" })
 
 	surgectl := func(args ...string) (out, errs string, err error) {
 		cmd := exec.CommandContext(t.Context(), filepath.Join(bin, "surgectl"), args...)
@@ -86,7 +86,7 @@ func TestAPurgeFromTheCommandLineReachesTheEdges(t *testing.T) {
 	}
 	// The line for the file takes effect without a restart.
 	s.check(os.WriteFile(tokens, []byte(line), 0o600))
-	s.eventually("the new token is taken", 30*time.Second, func() bool {
+	s.eventually("the new token is taken", 2*time.Minute, func() bool {
 		_, _, err := surgectl("purge", news, "--dry-run")
 		return err == nil
 	})

@@ -148,7 +148,7 @@ func TestAPlanOverHTTPAndOverTheBus(t *testing.T) {
 	file := t.TempDir() + "/token"
 	s.check(os.WriteFile(file, []byte("secret-token\n"), 0o600))
 	p := s.process("c-1", "user-1", "--api-token-file", file)
-	s.eventually("the fleet is known", 30*time.Second, func() bool { return s.status(p.api, "edge").Leader == "c-1" })
+	s.eventually("the fleet is known", 2*time.Minute, func() bool { return s.status(p.api, "edge").Leader == "c-1" })
 	at := time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
 	body := fmt.Sprintf(`{"name":"derby","at":%q,"for":"2h","factor":5,"ramp":"10m"}`, at)
 	if code := post(t, p.api+"/v1/fleets/edge/plans", "", body); code != 401 {
@@ -163,7 +163,7 @@ func TestAPlanOverHTTPAndOverTheBus(t *testing.T) {
 		t.Errorf("kept: %v", object.Data)
 	}
 	s.broker.User(t, s.vhost, events.ContentRole(), "content", "secret")
-	publisher, err := rabbitmq.NewPublisher(rabbitmq.Options{URL: s.broker.URL("content", "secret", s.vhost), Logger: zerolog.Nop()})
+	publisher, err := rabbitmq.NewPublisher(rabbitmq.Options{URL: s.broker.URL("content", "secret", s.vhost), MaxAge: time.Minute, Logger: zerolog.Nop()})
 	s.check(err)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
@@ -176,7 +176,7 @@ func TestAPlanOverHTTPAndOverTheBus(t *testing.T) {
 	s.check(err)
 	publisher.Publish(m)
 	var list fleet.PlanList
-	s.eventually("the plan from the bus is kept", 15*time.Second, func() bool {
+	s.eventually("the plan from the bus is kept", 2*time.Minute, func() bool {
 		_, err := ask(p.api+"/v1/fleets/edge/plans", &list)
 		return err == nil && len(list.Plans) == 2 && list.Plans[1].By == "content"
 	})

@@ -235,12 +235,12 @@ func TestAnEdgeLeavesWithoutAFailedRequest(t *testing.T) {
 	origin.Serve("/fast", testorigin.Response{Header: cacheable, Body: []byte("content")})
 	origin.Serve("/slow", testorigin.Response{Header: map[string]string{"Cache-Control": "no-store"}, Body: []byte("content"), Delay: 300 * time.Millisecond})
 	shield := theShield(t, origin).URL
-	leaving := startEdge(t, "--shield", shield, "--drain-delay", "1s")
+	leaving := startEdge(t, "--shield", shield, "--drain-delay", "3s")
 	staying := startEdge(t, "--shield", shield)
 	var target atomic.Pointer[process]
 	target.Store(leaving)
 	stopBalancer, balancerEnded := make(chan struct{}), make(chan struct{})
-	go func() { // looks every 200 ms, and so is late by up to that
+	go func() { // looks every 200 ms, and so is late by up to that; a busy machine adds to it
 		defer close(balancerEnded)
 		for {
 			select {
