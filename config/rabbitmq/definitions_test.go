@@ -240,8 +240,8 @@ func TestBrokerHoldsEachUserToItsRole(t *testing.T) {
 				if err != nil {
 					code = err.Code
 				}
-			case <-time.After(10 * time.Second):
-				t.Fatal("no answer in 10 s")
+			case <-time.After(time.Minute):
+				t.Fatal("no answer in a minute")
 			}
 			if code != p.code {
 				t.Errorf("the broker answered %d, want %d", code, p.code)

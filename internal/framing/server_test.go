@@ -269,7 +269,7 @@ func TestClientsOfNetHTTP(t *testing.T) {
 		"h2 prior knowledge": {http2: true, want: "HTTP/2.0 1000000 [] <nil> "},
 	} {
 		t.Run(name, func(t *testing.T) {
-			transport := &http.Transport{ExpectContinueTimeout: 5 * time.Second, Protocols: new(http.Protocols)}
+			transport := &http.Transport{ExpectContinueTimeout: time.Minute, Protocols: new(http.Protocols)}
 			transport.Protocols.SetHTTP1(!c.http2)
 			transport.Protocols.SetUnencryptedHTTP2(c.http2)
 			defer transport.CloseIdleConnections()
@@ -298,7 +298,7 @@ func TestClientsOfNetHTTP(t *testing.T) {
 				if string(got) != c.want {
 					t.Errorf("%q, want %q", got, c.want)
 				}
-				if took := time.Since(began); took > 4*time.Second {
+				if took := time.Since(began); took > 30*time.Second {
 					t.Errorf("took %v: 100 Continue did not come", took)
 				}
 			}
@@ -322,7 +322,7 @@ func TestAClientThatLeavesCancelsItsRequest(t *testing.T) {
 	client.Close()
 	select {
 	case <-cancelled:
-	case <-time.After(5 * time.Second):
+	case <-time.After(time.Minute):
 		t.Error("the handler was not told")
 	}
 	if len(refused) > 0 {
@@ -337,7 +337,7 @@ func TestDeadlinesStillEndConnections(t *testing.T) {
 		write(t, client, start)
 		began := time.Now()
 		answers(t, client)
-		if took := time.Since(began); took > 5*time.Second {
+		if took := time.Since(began); took > 30*time.Second {
 			t.Errorf("%s: open for %v", name, took)
 		}
 	}
@@ -386,7 +386,7 @@ func TestRefusedClientsDoNotHoldUpShutdown(t *testing.T) {
 	client := dial(t, address)
 	write(t, client, "GET  ")
 	<-refused
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if err := server.Shutdown(ctx); err != nil {
 		t.Errorf("shut down: %v", err)

@@ -172,7 +172,7 @@ func (r *rig) waiting(path string) (readers, flights int) {
 // await blocks until a condition on the cache's inside holds.
 func (r *rig) await(what string, condition func() bool) {
 	r.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !condition(); time.Sleep(200 * time.Microsecond) {
+	for deadline := time.Now().Add(time.Minute); !condition(); time.Sleep(200 * time.Microsecond) {
 		if time.Now().After(deadline) {
 			r.t.Fatalf("waited in vain for %s", what)
 		}
@@ -230,7 +230,7 @@ func (r *rig) count(s Status) (n int) {
 // counted after its client has the last byte.
 func (r *rig) wantCount(status Status, n int) {
 	r.t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for r.count(status) < n && time.Now().Before(deadline) {
 		time.Sleep(200 * time.Microsecond)
 	}

@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"fmt"
+	"math"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -45,10 +46,12 @@ func TestMatrixOfAnOutage(t *testing.T) {
 		t.Fatalf("after %d failed fetches the breaker is not open", len(failing))
 	}
 
-	before := asked.Load()
+	// One fetch may be let through to see how the origin is, if a second has passed, and another two, four, eight seconds later.
+	steps := func(since time.Time) int { return 1 + int(math.Log2(time.Since(since).Seconds()+1)) }
+	before, began := asked.Load(), time.Now()
 	answers := r.many(50, func(int) answer { return r.get(stale) })
-	// One fetch may be let through to see how the origin is, if a second has passed.
-	report(t, "25 the breaker is open: stale x50", result{fetches: int(asked.Load() - before), took: slowest(answers)}, 0, 1, 6*ms)
+	most := steps(began)
+	report(t, "25 the breaker is open: stale x50", result{fetches: int(asked.Load() - before), took: slowest(answers)}, 0, most, 6*ms)
 	want(t, answers, http.StatusOK, body)
 	detailed := 0
 	for _, a := range answers {
@@ -56,35 +59,35 @@ func TestMatrixOfAnOutage(t *testing.T) {
 			detailed++
 		}
 	}
-	if detailed < 49 {
+	if detailed < 50-most {
 		t.Errorf("%d of 50 answers say detail=breaker; the first: %q", detailed, answers[0].header.Get("Cache-Status"))
 	}
-	before = asked.Load()
+	before, began = asked.Load(), time.Now()
 	answers = r.many(50, func(int) answer { return r.get(cold) })
-	report(t, "25 the breaker is open: nothing stored x50", result{fetches: int(asked.Load() - before), took: slowest(answers)}, 0, 1, 6*ms)
+	report(t, "25 the breaker is open: nothing stored x50", result{fetches: int(asked.Load() - before), took: slowest(answers)}, 0, steps(began), 6*ms)
 	for i, a := range answers {
 		if a.code != http.StatusServiceUnavailable || a.header.Get("Retry-After") == "" {
 			t.Fatalf("client %d: code %d, Retry-After %q, Cache-Status %q", i, a.code, a.header.Get("Retry-After"), a.header.Get("Cache-Status"))
 		}
 	}
 
-	// Whatever clients ask for, the origin gets one fetch per step: after about 1 and 3 s in the next four.
-	before = asked.Load()
+	// Whatever clients ask for, the origin gets one fetch per step: after about 1 and 3 s in the next four. That it gets one at all shows when it is well.
+	before, began = asked.Load(), time.Now()
 	clients := 0
 	for until := time.Now().Add(4 * time.Second); time.Now().Before(until); time.Sleep(20 * ms) {
 		r.many(10, func(i int) answer { return r.get(path("flood", i)) })
 		clients += 10
 	}
-	steps := int(asked.Load() - before)
-	t.Logf("%d requests within 4 s of an outage: %d fetches", clients, steps)
-	if steps < 1 || steps > 3 {
-		t.Errorf("%d fetches by %d requests within 4 s, want one per step: 1 to 3", steps, clients)
+	probed, most, took := int(asked.Load()-before), steps(began), time.Since(began) // a busy machine is not done at once with the last ones
+	t.Logf("%d requests within %v of an outage: %d fetches", clients, took.Round(ms), probed)
+	if probed > most {
+		t.Errorf("%d fetches by %d requests within %v, want one per step: %d at most", probed, clients, took, most)
 	}
 
 	down.Store(false)
 	well := time.Now()
 	again := r.get(cold)
-	for deadline := time.Now().Add(20 * time.Second); again.code != http.StatusOK && time.Now().Before(deadline); again = r.get(cold) {
+	for deadline := time.Now().Add(time.Minute); again.code != http.StatusOK && time.Now().Before(deadline); again = r.get(cold) {
 		time.Sleep(50 * ms)
 	}
 	want(t, []answer{again}, http.StatusOK, body)
