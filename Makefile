@@ -73,7 +73,7 @@ test-generations: ## What touches the broker, on RabbitMQ 4.0 too, unpacked besi
 .PHONY: test-system
 test-system: ## Real pods in a kind cluster: spike, broker death, bad policy, drain, leader death
 	hack/deps.sh cluster
-	SURGEWALL_REQUIRE_ALL=1 SURGEWALL_SYSTEM=1 $(RETRYING) --format standard-verbose --packages ./test/system/... -- -count=1 -timeout 25m
+	SURGEWALL_REQUIRE_ALL=1 SURGEWALL_SYSTEM=1 $(RETRYING) --format standard-verbose --packages ./test/system/... -- -count=1 -timeout 45m
 
 .PHONY: test-nightly
 test-nightly: ## A million random requests each for whole responses, slices and purges, and 200,000 random stories: nobody gets what is for another (about an hour)

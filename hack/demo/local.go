@@ -147,7 +147,7 @@ func (s *stage) launch(ctx context.Context, name string, args ...string) (*proce
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
 	s.all = append(s.all, p)
-	err = cluster.Await(ctx, name+" to be ready", 10*time.Second, 50*time.Millisecond, func(ctx context.Context) (bool, error) {
+	err = cluster.Await(ctx, name+" to be ready", time.Minute, 50*time.Millisecond, func(ctx context.Context) (bool, error) {
 		_, err := get(ctx, p.adminURL()+"/readyz")
 		return err == nil, err
 	})

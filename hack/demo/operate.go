@@ -58,7 +58,7 @@ func (d *demo) purge(ctx context.Context, c *cluster.Cluster, file, token, path 
 	id := filepath.Base(filepath.Dir(file)) // another one at each run
 	d.say("surgectl purge '%s' --wait", p.URL)
 	since := time.Now()
-	if err := c.Surgectl(ctx, file, d.indented(), "purge", p.URL, "--id", id, "--wait", "--timeout", "90s"); err != nil {
+	if err := c.Surgectl(ctx, file, d.indented(), "purge", p.URL, "--id", id, "--wait", "--timeout", patience.String()); err != nil {
 		d.say("%v", err)
 		return p, nil // a broken promise, not a broken demo
 	}

@@ -29,7 +29,7 @@ func (c *Cluster) Install(ctx context.Context, images Digests) error {
 		return err
 	}
 	chart := filepath.Join(c.Root, "charts", "surgewall")
-	args := []string{"upgrade", "--install", Release, chart, "--namespace", Namespace, "--wait", "--timeout", "150s",
+	args := []string{"upgrade", "--install", Release, chart, "--namespace", Namespace, "--wait", "--timeout", "300s",
 		"--values", filepath.Join(chart, "ci", "kind-values.yaml"), "--values", filepath.Join(c.Root, "hack", "demo", "values.yaml")}
 	for part, image := range map[string]string{"fleetDefaults": "surgewall", "shield": "surgewall", "controller": "surgewall", "broker.bundled": "rabbitmq"} {
 		args = append(args, "--set-string", part+`.podAnnotations.surgewall\.io/image=`+images[image])
@@ -37,7 +37,7 @@ func (c *Cluster) Install(ctx context.Context, images Digests) error {
 	if text, err := output(ctx, c.Root, c.env, nil, c.tool("helm"), args...); err != nil {
 		return errors.Join(fmt.Errorf("install the chart: %w\n%s", err, strings.TrimSpace(text)), c.diagnosis(ctx))
 	}
-	if _, err := c.Kubectl(ctx, "rollout", "status", "deployment,statefulset", "--timeout", "120s"); err != nil {
+	if _, err := c.Kubectl(ctx, "rollout", "status", "deployment,statefulset", "--timeout", "300s"); err != nil {
 		return errors.Join(err, c.diagnosis(ctx))
 	}
 	return nil

@@ -39,22 +39,23 @@ func TestKeptPromises(t *testing.T) {
 
 func TestBrokenPromises(t *testing.T) {
 	for want, breakIt := range map[string]func(*Receipt){
-		"no request was answered":           func(r *Receipt) { r.Load.Completed = 0 },
-		"2 of 20000 requests failed":        func(r *Receipt) { r.Load.Failed, r.Load.Errors = 2, map[string]uint64{"timeout": 2} },
-		"asked 3 times for /obj/x":          func(r *Receipt) { r.Origin.MaxPerLifetime, r.Origin.WorstObject = 3, "/obj/x" },
-		"viral object took 2":               func(r *Receipt) { r.Origin.ViralFetches = 2 },
-		"viral object took 0":               func(r *Receipt) { r.Origin.ViralFetches = 0 },
-		"no scale-up: 2 edges":              func(r *Receipt) { r.Scaling.Peak = 2 },
-		"never had the 6 Ready edges":       func(r *Receipt) { r.Scaling.PeakReady = 5 },
-		"no scale-in: 2 edges before, 3":    func(r *Receipt) { r.Scaling.After = 3 },
-		"new edges got no request":          func(r *Receipt) { r.PerPod[1].Requests = 0 },
-		"no new edge was Ready for 10s":     func(r *Receipt) { r.PerPod = r.PerPod[:1] },
-		"though the crowd stayed for 33.1s": func(r *Receipt) { r.PerPod[1].Served = 2e9 },
-		"and told its requests":             func(r *Receipt) { r.PerPod = nil },
-		"was not applied everywhere":        func(r *Receipt) { r.Purge.Took = -1 },
-		"1 origin fetches before and 2":     func(r *Receipt) { r.Purge.After = 2 },
-		"1 origin fetches before and 0":     func(r *Receipt) { r.Purge.After = 0 },
-		"did not take the edit":             func(r *Receipt) { r.Policy.Took = -1 },
+		"no request was answered":                             func(r *Receipt) { r.Load.Completed = 0 },
+		"2 of 20000 requests failed":                          func(r *Receipt) { r.Load.Failed, r.Load.Errors = 2, map[string]uint64{"timeout": 2} },
+		"asked 3 times for /obj/x":                            func(r *Receipt) { r.Origin.MaxPerLifetime, r.Origin.WorstObject = 3, "/obj/x" },
+		"viral object took 2":                                 func(r *Receipt) { r.Origin.ViralFetches = 2 },
+		"viral object took 0":                                 func(r *Receipt) { r.Origin.ViralFetches = 0 },
+		"no scale-up: 2 edges":                                func(r *Receipt) { r.Scaling.Peak = 2 },
+		"6 Ready edges that the peak needs: 5 were asked for": func(r *Receipt) { r.Scaling.Peak, r.Scaling.PeakReady = 5, 5 },
+		"6 were asked for and 2 came":                         func(r *Receipt) { r.Scaling.PeakReady = 2 },
+		"no scale-in: 2 edges before, 3":                      func(r *Receipt) { r.Scaling.After = 3 },
+		"new edges got no request":                            func(r *Receipt) { r.PerPod[1].Requests = 0 },
+		"no new edge was Ready for 10s":                       func(r *Receipt) { r.PerPod = r.PerPod[:1] },
+		"though the crowd stayed for 33.1s":                   func(r *Receipt) { r.PerPod[1].Served = 2e9 },
+		"and told its requests":                               func(r *Receipt) { r.PerPod = nil },
+		"was not applied everywhere":                          func(r *Receipt) { r.Purge.Took = -1 },
+		"1 origin fetches before and 2":                       func(r *Receipt) { r.Purge.After = 2 },
+		"1 origin fetches before and 0":                       func(r *Receipt) { r.Purge.After = 0 },
+		"did not take the edit":                               func(r *Receipt) { r.Policy.Took = -1 },
 	} {
 		r := good()
 		breakIt(&r)
@@ -74,6 +75,15 @@ func TestALateWriteIsSaidSo(t *testing.T) {
 	if len(r.Broken) != 0 || !strings.Contains(text.String(), "Missed: the scale was written 9s after the onset of the spike, wanted are 1.5s") ||
 		strings.Contains(text.String(), "Every promise kept") || !strings.Contains(text.String(), "Every other promise kept") {
 		t.Errorf("broken %v:\n%s", r.Broken, text.String())
+	}
+}
+
+func TestEdgesThatStartSlowlyAreSaidSo(t *testing.T) {
+	r := good()
+	r.Scaling.PeakReady = 5
+	r.Judge()
+	if len(r.Broken) != 0 || len(r.Missed) != 1 || !strings.Contains(r.Missed[0], "of the 6 edges that the peak needs only 5 were Ready") {
+		t.Errorf("broken %v, missed %v", r.Broken, r.Missed)
 	}
 }
 
