@@ -229,9 +229,9 @@ func TestWhatWasPurgedIsNeverServedAsFreshAgain(t *testing.T) {
 		return id
 	}
 	applied := func(id string) func() bool { return func() bool { _, ok := r.Offset(id); return ok } }
-	until(t, "the replica follows", 20*time.Second, r.Live)
+	until(t, "the replica follows", time.Minute, r.Live)
 	purge(events.ScopeTag, "first")
-	until(t, "an update is applied", 20*time.Second, func() bool { return r.Position().Known() })
+	until(t, "an update is applied", time.Minute, func() bool { return r.Position().Known() })
 
 	t.Run("each scope", func(t *testing.T) {
 		for _, c := range []struct {
@@ -246,7 +246,7 @@ func TestWhatWasPurgedIsNeverServedAsFreshAgain(t *testing.T) {
 				t.Fatalf("%q and then %q: it is not stored", before, again)
 			}
 			o.version.Add(1)
-			until(t, "it is applied", 30*time.Second, applied(purge(c.scope, c.values...)))
+			until(t, "it is applied", time.Minute, applied(purge(c.scope, c.values...)))
 			if got, want := r.get("/a"), fmt.Sprint("v", o.version.Load()); got != want {
 				t.Errorf("%s: got %s, want %s", c.scope, got, want)
 			}
@@ -262,7 +262,7 @@ func TestWhatWasPurgedIsNeverServedAsFreshAgain(t *testing.T) {
 		go func() { got <- r.get("/flight") }()
 		<-o.held
 		o.version.Add(1)
-		until(t, "it is applied", 30*time.Second, applied(purge(events.ScopeTag, "all-of-them")))
+		until(t, "it is applied", time.Minute, applied(purge(events.ScopeTag, "all-of-them")))
 		o.mu.Lock()
 		o.hold = nil
 		o.mu.Unlock()
@@ -293,11 +293,11 @@ func TestWhatWasPurgedIsNeverServedAsFreshAgain(t *testing.T) {
 		fill()
 		gaps := r.Counters().Gaps
 		r.set(true)
-		until(t, "the loss is noticed", 30*time.Second, func() bool { return b.Connections(t, vhost) == 1 })
+		until(t, "the loss is noticed", time.Minute, func() bool { return b.Connections(t, vhost) == 1 })
 		o.version.Add(1)
 		id := purge(events.ScopeHost, "www.example.com")
 		r.set(false)
-		took := until(t, "it is applied after the partition", 30*time.Second, applied(id))
+		took := until(t, "it is applied after the partition", time.Minute, applied(id))
 		fresh(t)
 		t.Logf("applied %v after the partition", took.Round(time.Millisecond))
 		if got := r.Counters().Gaps; got != gaps {
@@ -306,17 +306,30 @@ func TestWhatWasPurgedIsNeverServedAsFreshAgain(t *testing.T) {
 	})
 	t.Run("with the stream made anew", func(t *testing.T) {
 		fill()
-		gaps := r.Counters().Gaps
+		gaps, fetches := r.Counters().Gaps, o.fetches.Load()
+		// A crowd that asks all the time: whatever the replica distrusts shows at the origin at once.
+		crowd, goHome := context.WithCancel(t.Context())
+		var asking sync.WaitGroup
+		defer asking.Wait()
+		defer goHome()
+		asking.Go(func() {
+			for crowd.Err() == nil {
+				fill()
+				time.Sleep(5 * time.Millisecond)
+			}
+		})
 		b.DeleteQueue(t, vhost, events.StreamContent)
 		b.Setup(t, vhost)
 		o.version.Add(1)
 		purge(events.ScopeTag, "nobody has this tag") // what would have been purged is lost with the stream
-		until(t, "it is noticed", 20*time.Second, func() bool { return r.Counters().Gaps > gaps && r.Live() && r.Position().Known() })
-		fetches := o.fetches.Load()
+		until(t, "it is noticed", time.Minute, func() bool { return r.Counters().Gaps > gaps && r.Live() && r.Position().Known() })
 		fresh(t)
 		fresh(t)
-		if asked := o.fetches.Load() - fetches; asked > 20 {
-			t.Errorf("%d fetches for 20 objects: the cache was dropped", asked)
+		asked, noticed := o.fetches.Load()-fetches, r.Counters().Gaps-gaps
+		t.Logf("%d fetches for 20 objects, which were distrusted %d times", asked, noticed)
+		// Once; again where a busy broker lets no subscription follow within a second.
+		if asked > int64(20*min(noticed, 2)) { //nolint:gosec // a handful
+			t.Errorf("%d fetches for 20 objects, after %d gaps: more than one validation each", asked, noticed)
 		}
 	})
 	t.Run("during a restart of the broker", func(t *testing.T) {
@@ -329,7 +342,7 @@ func TestWhatWasPurgedIsNeverServedAsFreshAgain(t *testing.T) {
 		if err := <-done; err != nil {
 			t.Fatal(err)
 		}
-		took := until(t, "it is applied", 30*time.Second, applied("restart"))
+		took := until(t, "it is applied", time.Minute, applied("restart"))
 		fresh(t)
 		t.Logf("applied %v after the confirm", took.Round(time.Millisecond))
 	})
@@ -342,7 +355,7 @@ func TestAnEmptyLogIsOpened(t *testing.T) {
 	b.Setup(t, vhost)
 	b.Users(t, vhost, events.ControllerRole(), "secret", "controller")
 	r := newReplica(t, b, vhost, "edge", "edge-1", new(origin))
-	until(t, "the replica follows", 30*time.Second, r.Live)
+	until(t, "the replica follows", time.Minute, r.Live)
 	publisher, err := rabbitmq.NewPublisher(rabbitmq.Options{URL: b.URL("controller", "secret", vhost)})
 	if err != nil {
 		t.Fatal(err)
@@ -359,7 +372,7 @@ func TestAnEmptyLogIsOpened(t *testing.T) {
 	t.Cleanup(func() { cancel(); running.Wait() })
 	until(t, "the log has a first event", time.Minute, func() bool { return r.Position().Known() })
 	r.set(true)
-	until(t, "the loss is noticed", 30*time.Second, func() bool { return b.Connections(t, vhost) == 1 })
+	until(t, "the loss is noticed", time.Minute, func() bool { return b.Connections(t, vhost) == 1 })
 	r.set(false)
 	if err := newConfirmer(t, b, vhost)("after", events.ScopeTag, "any"); err != nil {
 		t.Fatal(err)
