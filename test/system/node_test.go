@@ -25,12 +25,16 @@ func TestNodeDies(t *testing.T) {
 		t.Fatal(err)
 	}
 	spread(t, c)
-	controllers, err := c.Pods(ctx, "app.kubernetes.io/component=controller")
+	// A test before this one has killed one of them.
+	err = cluster.Await(ctx, "the controllers on two nodes", patience, 500*time.Millisecond, func(ctx context.Context) (bool, error) {
+		controllers, err := c.Pods(ctx, "app.kubernetes.io/component=controller")
+		if err == nil && (len(controllers) != 2 || controllers[0].Spec.NodeName == controllers[1].Spec.NodeName) {
+			err = errors.New(places(controllers))
+		}
+		return err == nil, err
+	})
 	if err != nil {
 		t.Fatal(err)
-	}
-	if len(controllers) != 2 || controllers[0].Spec.NodeName == controllers[1].Spec.NodeName {
-		t.Fatalf("the controllers are not on two nodes: %s", places(controllers))
 	}
 	killed := time.Now()
 	if err := c.KillNode(ctx, cluster.Worker); err != nil {
