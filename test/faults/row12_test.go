@@ -72,10 +72,10 @@ func TestRow12PoisonWork(t *testing.T) {
 		if string(d.Body) != "poison" || len(deaths) == 0 || !strings.Contains(deaths[0].(amqp.Table)["reason"].(string), "delivery_limit") {
 			r.Errorf("dead letter %s with %v", d.Body, d.Headers)
 		}
-	case <-time.After(30 * time.Second):
+	case <-time.After(2 * time.Minute):
 		r.Error("no dead letter")
 	}
-	eventually(r, "the others are worked", 20*time.Second, func() bool { return good.Load() == others })
+	eventually(r, "the others are worked", time.Minute, func() bool { return good.Load() == others })
 	if n := poisoned.Load(); n > 6 {
 		r.Errorf("%d attempts", n)
 	}

@@ -73,7 +73,7 @@ func TestRow01BrokerDownAtStart(t *testing.T) {
 	w.broker.Kill()
 	edge, _ := w.edge("edge", 0, content(r))
 	c := w.controller("c-1")
-	eventually(r, "the controller is ready without a broker", 30*time.Second, c.ready)
+	eventually(r, "the controller is ready without a broker", 2*time.Minute, c.ready)
 	if code, err := ask(edge.url+"/a", nil); code != http.StatusOK {
 		r.Errorf("the edge answers %d, %v without a broker", code, err)
 	}

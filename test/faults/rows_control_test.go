@@ -474,9 +474,7 @@ func TestRow10Malformed(t *testing.T) {
 	}
 	eventually(r, "each is dropped and counted", time.Minute, func() bool { return missing() == 0 })
 	throughout(r, "no more are counted than there were", time.Second, func() bool { return missing() == 0 })
-	if c.signal("edge") != "LIVE" {
-		r.Errorf("the signal is %s", c.signal("edge"))
-	}
+	c.live("edge", time.Minute) // a machine that is busy for seconds delays the good ones, too
 	dead := w.broker.Ctl(r, "list_queues", "-p", w.vhost, "--silent", "messages_unacknowledged", "messages_ready")
 	loud := strings.Count(c.log.String(), "dropped a message from the bus")
 	if loud > 12 {

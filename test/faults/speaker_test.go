@@ -138,7 +138,7 @@ func (w *world) witnessAt(url string) *witness {
 		cancel()
 		running.Wait()
 	})
-	eventually(w, "the witness listens", 20*time.Second, func() bool { return consumer.State() == rabbitmq.StateUp })
+	eventually(w, "the witness listens", 2*time.Minute, func() bool { return consumer.State() == rabbitmq.StateUp })
 	return seen
 }
 

@@ -238,10 +238,11 @@ func (w *world) edge(fleetName string, i int, origin string) (*process, *link) {
 	w.Helper()
 	l := newLink(w, w.broker.Addr())
 	host, port := l.hostPort()
-	p := launch(w, "edge", "--origin", origin, "--fleet", fleetName, "--pod", podName(fleetName, i), "--drain-delay", "500ms",
+	// Whoever asks whether it is ready has to hear of its end within the drain delay, with five other rows on the same two cores.
+	p := launch(w, "edge", "--origin", origin, "--fleet", fleetName, "--pod", podName(fleetName, i), "--drain-delay", "3s",
 		"--amqp-host", host, "--amqp-port", strconv.Itoa(port), "--amqp-vhost", w.vhost,
 		"--amqp-username", fleetName, "--amqp-password-file", filepath.Join(w.passwords, fleetName))
-	eventually(w, "the edge is ready", 30*time.Second, p.ready)
+	eventually(w, "the edge is ready", 2*time.Minute, p.ready)
 	return p, l
 }
 
