@@ -4,18 +4,19 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"os"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/rs/zerolog"
-	"go.uber.org/goleak"
 
 	"github.com/surgewall/surgewall/events"
+	"github.com/surgewall/surgewall/internal/testleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { os.Exit(testleak.Main(m)) }
 
 func windowOf(fetches, failed, unanswered int, took time.Duration) sample {
 	var h health

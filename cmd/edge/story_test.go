@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -15,16 +16,15 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/surgewall/surgewall/cmd/internal/boot"
 	"github.com/surgewall/surgewall/internal/httpcache/store"
+	"github.com/surgewall/surgewall/internal/testleak"
 	"github.com/surgewall/surgewall/internal/testorigin"
 	"github.com/surgewall/surgewall/internal/testport"
 	"github.com/surgewall/surgewall/shield"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { os.Exit(testleak.Main(m)) }
 
 // theShield is a shield tier of one in front of an origin, on a listener that a test can kill.
 func theShield(t *testing.T, origin *testorigin.Origin) *httptest.Server {

@@ -12,17 +12,16 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/surgewall/surgewall/cmd/internal/boot"
 	"github.com/surgewall/surgewall/events"
 	"github.com/surgewall/surgewall/internal/rabbitmq"
+	"github.com/surgewall/surgewall/internal/testleak"
 	"github.com/surgewall/surgewall/internal/testorigin"
 	"github.com/surgewall/surgewall/internal/testport"
 	"github.com/surgewall/surgewall/internal/testrabbit"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { os.Exit(testleak.Main(m)) }
 
 // startShield runs a shield as its binary would, and returns its URL when it serves.
 func startShield(t *testing.T, args ...string) string {

@@ -25,6 +25,7 @@ import (
 	"github.com/surgewall/surgewall/controllers/ingest"
 	"github.com/surgewall/surgewall/controllers/kube"
 	"github.com/surgewall/surgewall/controllers/kube/kubetest"
+	"github.com/surgewall/surgewall/internal/testleak"
 )
 
 var server kubetest.Shared
@@ -503,14 +504,8 @@ func TestNoGoroutineStaysBehind(t *testing.T) {
 	c := p.controller("user-1")
 	eventually(t, "leading", patience, c.lease.Leading)
 	c.stop()
-	var err error
-	for end := time.Now().Add(20 * time.Second); ; { // goleak itself waits for a second, in which a busy machine may not have ended them all
-		err = goleak.Find(ignore, goleak.IgnoreTopFunction("net/http.(*persistConn).readLoop"), goleak.IgnoreTopFunction("net/http.(*persistConn).writeLoop"),
-			goleak.IgnoreAnyFunction("golang.org/x/net/http2.(*ClientConn).readLoop"), goleak.IgnoreAnyFunction("net/http/internal/http2.(*ClientConn).readLoop"))
-		if err == nil || time.Now().After(end) {
-			break
-		}
-	}
+	err := testleak.Find(ignore, goleak.IgnoreTopFunction("net/http.(*persistConn).readLoop"), goleak.IgnoreTopFunction("net/http.(*persistConn).writeLoop"),
+		goleak.IgnoreAnyFunction("golang.org/x/net/http2.(*ClientConn).readLoop"), goleak.IgnoreAnyFunction("net/http/internal/http2.(*ClientConn).readLoop"))
 	if err != nil {
 		t.Error(err)
 	}

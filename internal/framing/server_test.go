@@ -19,10 +19,11 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
-	"go.uber.org/goleak"
+
+	"github.com/surgewall/surgewall/internal/testleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { os.Exit(testleak.Main(m)) }
 
 // serve runs a real server behind a guard until the test ends, and returns its address and the reasons of its refusals.
 func serve(t testing.TB, server *http.Server) (address string, refused <-chan Reason) {

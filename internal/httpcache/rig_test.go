@@ -6,19 +6,19 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/surgewall/surgewall/internal/httpcache/store"
+	"github.com/surgewall/surgewall/internal/testleak"
 	"github.com/surgewall/surgewall/internal/testorigin"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { os.Exit(testleak.Main(m)) }
 
 // rig is a cache on a real listener between real clients and a scripted origin.
 type rig struct {

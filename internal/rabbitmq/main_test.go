@@ -8,9 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/surgewall/surgewall/events"
+	"github.com/surgewall/surgewall/internal/testleak"
 	"github.com/surgewall/surgewall/internal/testrabbit"
 )
 
@@ -18,23 +17,7 @@ var broker testrabbit.Shared
 
 // TestMain also checks that no test of the package leaves a goroutine behind.
 func TestMain(m *testing.M) {
-	code := broker.Main(m)
-	if code == 0 {
-		if err := leaked(); err != nil {
-			println(err.Error())
-			code = 1
-		}
-	}
-	os.Exit(code)
-}
-
-// leaked gives what ends longer than the second that goleak gives it: on a busy machine the client's goroutines of a connection that was closed may take more.
-func leaked() (err error) {
-	for end := time.Now().Add(20 * time.Second); ; {
-		if err = goleak.Find(); err == nil || time.Now().After(end) {
-			return err
-		}
-	}
+	os.Exit(testleak.Check(broker.Main(m)))
 }
 
 // options is how the tests reach the shared broker as guest.

@@ -16,14 +16,14 @@ import (
 
 	"github.com/spf13/pflag"
 	"go.uber.org/fx"
-	"go.uber.org/goleak"
 
 	"github.com/surgewall/surgewall/cmd/internal/boot"
 	"github.com/surgewall/surgewall/config"
+	"github.com/surgewall/surgewall/internal/testleak"
 )
 
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m)
+	os.Exit(testleak.Main(m))
 }
 
 // settings are those of a small binary of this test.
