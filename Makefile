@@ -51,11 +51,11 @@ deps: ## Install the Debian packages that tests and cluster need, and build kube
 
 .PHONY: test-unit
 test-unit: ## Unit tests: no broker, no API server, no root; under a minute
-	$(GOTEST) -short ./...
+	$(RETRYING) --packages ./... -- -p 2 -short
 
 .PHONY: test-integration
 test-integration: ## Against a private RabbitMQ and a real kube-apiserver, and the engine's long stories
-	SURGEWALL_REQUIRE_ALL=1 $(RETRYING) --packages "./internal/... ./events/... ./edge/... ./shield/... ./controllers/... ./cmd/... ./config/... ./charts/... ./hack/... ./test/conformance/..." -- -p 2 -count=1
+	SURGEWALL_REQUIRE_ALL=1 $(RETRYING) --packages "./internal/... ./events/... ./edge/... ./shield/... ./controllers/... ./cmd/... ./config/... ./charts/... ./hack/... ./test/conformance/..." -- -p 2 -count=1 -timeout 30m
 
 .PHONY: test-faults
 test-faults: ## Every fault that is promised to be borne, with the promises' own times, and 1,000 seeds of the simulation: about an hour, and a report
@@ -82,7 +82,7 @@ test-nightly: ## A million random requests each for whole responses, slices and 
 
 .PHONY: test-race
 test-race: ## Unit tests with the race detector
-	$(RETRYING) --packages ./... -- -p 2 -race -short
+	$(RETRYING) --packages ./... -- -p 2 -race -short -timeout 30m
 
 .PHONY: test-kind
 test-kind: ## The cluster scripts: up, up again, crash, recover, down, nothing left behind
