@@ -52,6 +52,7 @@ type stage struct {
 	vhost     string
 	namespace string
 	admin     kubernetes.Interface
+	said      *lines // by the controller in this process
 }
 
 func newStage(t *testing.T, fleets ...string) *stage {
@@ -121,9 +122,10 @@ func (s *stage) controller() (api, admin string, stop func()) {
 		"--listen", listener, "--admin-listen", adminListener, "--kubeconfig", s.server.Kubeconfig(s.T, "user-1", s.namespace), "--replica", "c-1",
 		"--amqp-url", s.broker.URL("controller", "secret", s.vhost),
 	}
-	var log lines
+	log := new(lines)
+	s.said = log
 	go func() {
-		done <- program().Run(ctx, args, func(string) (string, bool) { return "", false }, &log, &log)
+		done <- program().Run(ctx, args, func(string) (string, bool) { return "", false }, log, log)
 	}()
 	stop = sync.OnceFunc(func() {
 		cancel()

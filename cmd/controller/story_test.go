@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -91,6 +92,10 @@ func TestABrokerThatDiesScalesNothingIn(t *testing.T) {
 	s.broker.Declare(t, s.vhost)
 	back := s.eventually("LIVE when the broker is back", 120*time.Second, func() bool { return state() == "LIVE" })
 	t.Logf("broker killed to BLIND %v, broker back to LIVE %v", blind, back)
+	// Nothing was heard for longer than a subscription is given, but not through this one: it must not be made anew for it.
+	if strings.Contains(s.said.String(), "own canary does not come back") {
+		t.Error("the first subscription after the outage was given up for what was not heard before it")
+	}
 	if got := s.replicas("edge"); got < 3 {
 		t.Errorf("%d replicas after the outage, want 3", got)
 	}
