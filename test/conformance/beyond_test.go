@@ -137,7 +137,7 @@ func TestHTTP2StreamReset(t *testing.T) {
 	r.client = &http.Client{Transport: h2}
 	p := twoSeconds(320 << 10)
 	r.origin.Serve("/h2", p)
-	ctx, reset := context.WithTimeout(t.Context(), 500*ms)
+	ctx, reset := context.WithTimeout(t.Context(), time.Second) // half way: the others have come by then
 	defer reset()
 	first := r.later(0, 1, func(int) answer { return r.ask(ctx, "GET", "/h2") })
 	same := r.later(200*ms, 10, func(int) answer { return r.get("/h2") })

@@ -25,9 +25,9 @@ func (r *rig) raw(text string) string {
 		r.t.Fatal(err)
 	}
 	var all strings.Builder
-	in := bufio.NewReader(conn)
-	for {
-		_ = conn.SetReadDeadline(time.Now().Add(300 * ms))
+	in, patience := bufio.NewReader(conn), 3*time.Second // a busy machine takes its time for the first byte
+	for ; ; patience = 300 * ms {
+		_ = conn.SetReadDeadline(time.Now().Add(patience))
 		b, err := in.ReadByte()
 		if err != nil {
 			return all.String()

@@ -152,15 +152,15 @@ func TestASuccessWithoutTheObjectIsAFailure(t *testing.T) {
 }
 
 func TestRunStopsWithItsContext(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	start := time.Now()
 	result, err := Run(ctx, options(t, demoServer(t, nil), 50, time.Minute))
-	if !errors.Is(err, context.DeadlineExceeded) || time.Since(start) > 5*time.Second {
+	if !errors.Is(err, context.DeadlineExceeded) || time.Since(start) > 30*time.Second {
 		t.Errorf("ended with %v after %v", err, time.Since(start))
 	}
-	if result.Completed == 0 || result.Completed > 100 {
-		t.Errorf("%d completed in 300 ms at 50 rps", result.Completed)
+	if result.Completed == 0 || result.Completed > 1000 {
+		t.Errorf("%d completed in 1 s at 50 rps, of 3000 in a minute", result.Completed)
 	}
 }
 
