@@ -1,6 +1,7 @@
 package system
 
 import (
+	"context"
 	"slices"
 	"testing"
 	"time"
@@ -37,7 +38,12 @@ func TestSpike(t *testing.T) {
 		if served(e) < 10*time.Second {
 			continue // there for a moment, or on its way out
 		}
-		n, err := c.Requests(t.Context(), e.Name)
+		var n uint64
+		err := cluster.Await(t.Context(), "the requests of "+e.Name, 30*time.Second, time.Second, func(ctx context.Context) (bool, error) {
+			var err error
+			n, err = c.Requests(ctx, e.Name)
+			return err == nil, err
+		})
 		if err != nil {
 			t.Error(err)
 			continue

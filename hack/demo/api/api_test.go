@@ -94,6 +94,26 @@ func TestPurgeReadsWhatTheControllerWrites(t *testing.T) {
 	}
 }
 
+// TestAnOriginThatIsBusyIsAskedAgain: a call that failed is made again, and one that fails each time is told.
+func TestAnOriginThatIsBusyIsAskedAgain(t *testing.T) {
+	asked, well := 0, 3
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if asked++; asked < well {
+			http.Error(w, "busy", http.StatusServiceUnavailable)
+			return
+		}
+		w.Write([]byte(`{"fetches": 7}`))
+	}))
+	defer s.Close()
+	if n, err := Origin(s.URL).Fetches(t.Context(), "/obj/a"); err != nil || n != 7 || asked != 3 {
+		t.Errorf("%d, %v after %d calls", n, err, asked)
+	}
+	asked, well = 0, 99
+	if err := Origin(s.URL).Reset(t.Context()); err == nil || !strings.Contains(err.Error(), "busy") || asked != 3 {
+		t.Errorf("%v after %d calls", err, asked)
+	}
+}
+
 func TestOriginCalls(t *testing.T) {
 	var got []string
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

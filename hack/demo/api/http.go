@@ -15,6 +15,21 @@ func call(ctx context.Context, method, url string, body, into any) error {
 	return authorized(ctx, "", method, url, body, into)
 }
 
+// Again makes a call that may be made twice, up to three times: the origin of a demo is small, and the machine of a test busy.
+func Again(ctx context.Context, call func() error) (err error) {
+	for range 3 {
+		if err = call(); err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+	return err
+}
+
 // authorized is call with a bearer token, unless that is empty.
 func authorized(ctx context.Context, token, method, url string, body, into any) error {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)

@@ -36,16 +36,16 @@ func (o Origin) Fetches(ctx context.Context, path string) (uint64, error) {
 	var account struct {
 		Fetches uint64 `json:"fetches"`
 	}
-	err := call(ctx, http.MethodGet, string(o)+"/objects"+path, nil, &account)
+	err := Again(ctx, func() error { return call(ctx, http.MethodGet, string(o)+"/objects"+path, nil, &account) })
 	return account.Fetches, err
 }
 
 // Control changes how it behaves.
 func (o Origin) Control(ctx context.Context, c OriginControl) error {
-	return call(ctx, http.MethodPost, string(o)+"/control", c, nil)
+	return Again(ctx, func() error { return call(ctx, http.MethodPost, string(o)+"/control", c, nil) })
 }
 
 // Reset sets all counts to zero.
 func (o Origin) Reset(ctx context.Context) error {
-	return call(ctx, http.MethodPost, string(o)+"/reset", nil, nil)
+	return Again(ctx, func() error { return call(ctx, http.MethodPost, string(o)+"/reset", nil, nil) })
 }

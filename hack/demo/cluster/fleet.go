@@ -190,7 +190,13 @@ func (c *Cluster) Patch(ctx context.Context, keys map[string]*string) (string, e
 	if err != nil {
 		return "", err
 	}
-	version, err := c.Kubectl(ctx, "patch", "configmap", Fleet, "--type", "merge", "--patch", string(patch), "-o", "jsonpath={.metadata.resourceVersion}")
+	version := ""
+	// A busy API server may refuse or forget a call; the same keys twice are the same edit.
+	err = Await(ctx, "an edit of the policy", 30*time.Second, time.Second, func(ctx context.Context) (bool, error) {
+		var err error
+		version, err = c.Kubectl(ctx, "patch", "configmap", Fleet, "--type", "merge", "--patch", string(patch), "-o", "jsonpath={.metadata.resourceVersion}")
+		return err == nil, err
+	})
 	return strings.TrimSpace(version), err
 }
 

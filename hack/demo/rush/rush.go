@@ -163,7 +163,11 @@ func phase(s load.Shape, t time.Duration) string {
 
 // OriginPart is what of the run reached the origin since its last reset.
 func OriginPart(ctx context.Context, origin api.Origin, tag string) (receipt.Origin, error) {
-	stats, err := origin.Stats(ctx)
+	var stats api.OriginStats
+	err := api.Again(ctx, func() (err error) {
+		stats, err = origin.Stats(ctx)
+		return err
+	})
 	if err != nil {
 		return receipt.Origin{}, err
 	}
