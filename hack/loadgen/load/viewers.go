@@ -38,6 +38,7 @@ func newViewers(n int, verify bool) *viewers {
 
 // RoundTrip implements http.RoundTripper.
 func (v *viewers) RoundTrip(r *http.Request) (*http.Response, error) {
+	began := time.Now()
 	tries := 0
 	trace := &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
 		if !info.Reused {
@@ -66,7 +67,7 @@ func (v *viewers) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		body = &wholeBody{Reader: object.Verify(r.URL.RequestURI(), body), left: size}
 	}
-	resp.Body = &countedBody{Reader: body, closer: resp.Body, bytes: &v.bytes}
+	resp.Body = &countedBody{Reader: body, closer: resp.Body, bytes: &v.bytes, response: resp, began: began}
 	return resp, nil
 }
 
@@ -92,15 +93,25 @@ func (b *wholeBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// countedBody counts what is read, and says of a body that fails how far it came and who sent it: vegeta keeps nothing else of it.
 type countedBody struct {
 	io.Reader
-	closer io.Closer
-	bytes  *atomic.Uint64
+	closer   io.Closer
+	bytes    *atomic.Uint64
+	response *http.Response
+	began    time.Time
+	read     int64
 }
 
 func (b *countedBody) Read(p []byte) (int, error) {
 	n, err := b.Reader.Read(p)
 	b.bytes.Add(uint64(n))
+	b.read += int64(n)
+	if err != nil && !errors.Is(err, io.EOF) {
+		h := b.response.Header
+		err = fmt.Errorf("%w after %d of %d bytes and %v, status %d, cache %q, close %t", err, b.read, b.response.ContentLength,
+			time.Since(b.began).Round(time.Millisecond), b.response.StatusCode, h.Values("Cache-Status"), b.response.Close)
+	}
 	return n, err
 }
 
