@@ -17,12 +17,14 @@ type rise struct {
 	before   float64 // what the load would be now without it, in requests per second
 	value    float64 // what it is
 	slope    float64 // its growth, in requests per second per second
+	age      float64 // seconds since a ramp began
 }
 
 const (
 	changeWithin = 15 // points that a change lies back at most
 	changeBase   = 45 // seconds before it that the load is judged by
 	changeNeeds  = 10 // points before it, at least
+	bent         = 3  // standard errors by which the end of the time before may leave its line
 )
 
 // detect looks for a rise by the generalised likelihood ratio (Siegmund and
@@ -35,42 +37,114 @@ func detect(points []point, dispersion float64) (best change) {
 	if len(points) == 0 {
 		return best
 	}
-	var base, after line
-	end := 1 // the base is points[m:end]
+	var base, late, after line
+	end := 1 // the base is points[m:end], and the end of it points[m:m+changeNeeds]
+	for _, p := range points[1:min(changeNeeds, len(points))] {
+		late = late.add(p)
+	}
 	for m := 1; m <= changeWithin && len(points)-m >= changeNeeds; m++ {
 		if m > 1 {
-			base = base.remove(points[m-1])
+			base, late = base.remove(points[m-1]), late.remove(points[m-1])
 		}
-		after = after.add(points[m-1])
+		after, late = after.add(points[m-1]), late.add(points[m+changeNeeds-1])
 		start := points[m].t
 		for ; end < len(points) && start-points[end].t < changeBase; end++ {
 			base = base.add(points[end])
 		}
-		level, slope, doubt, slopeVariance := base.fit()
-		if !beyond(slope, flat, dispersion, level+slope*start, slopeVariance) {
-			level, doubt = base.mean()
-			slope = 0
+		first, now := points[m-1], points[0].rate
+		whole := base.before(start, dispersion, now)
+		step, ramp := whole.step(after, first), whole.ramp(after)
+		if step.evidence > best.evidence || m >= 3 && ramp.evidence > best.ramp.evidence {
+			// A time before that is no straight line, such as a ramp that has ended, reads as growth that goes on, and as a step
+			// on top of it. A rise has to be one after its end too; that is asked last, because rises are rare.
+			if l := late.before(start, dispersion, now); beyond(whole.at(start)-l.at(start), bent, dispersion, l.at(start), l.variance) {
+				l.level += max(l.slope-whole.slope, 0) * start
+				l.slope = min(l.slope, whole.slope)
+				step, ramp = least(step, l.step(after, first)), least(ramp, l.ramp(after))
+			}
 		}
-		if slope < 0 {
-			// Nobody knows how far a fall goes on: its end is no rise.
-			level, slope = max(level+slope*start, 0), 0
+		if step.evidence > best.evidence {
+			best.rise = step
 		}
-		// The noise of the level before and after, and not of each model's own, or
-		// the one that spreads the rise over many points would win.
-		noise := 2 * dispersion * (max(level+slope*start, 1) + points[0].rate) / 2
-		s := after.beyond(level, slope, start)
-		first := points[m-1]
-		if e, jump := s.step(first.weight, first.rate-level-slope*first.t, doubt); e > noise*best.evidence {
-			best.rise = rise{evidence: e / noise, before: level, value: level + jump, slope: slope}
-		}
-		if e, growth := s.ramp(doubt); m >= 3 && e > noise*best.ramp.evidence {
-			best.ramp = rise{evidence: e / noise, before: level, value: level - growth*start, slope: slope + growth}
+		if m >= 3 && ramp.evidence > best.ramp.evidence {
+			best.ramp = ramp
 		}
 	}
+	best.ramp = best.ramp.continued(points, dispersion)
 	if best.ramp.evidence > best.evidence {
 		best.rise = best.ramp
 	}
 	return best
+}
+
+func least(a, b rise) rise {
+	if a.evidence < b.evidence {
+		return a
+	}
+	return b
+}
+
+// continued is a ramp as far as its latest points go on with it: one that has
+// ended must not be extended, and the load is no longer on its line. What they
+// allow beyond their own growth is half a standard error: they are few, and an
+// extrapolation multiplies their noise.
+func (r rise) continued(points []point, dispersion float64) rise {
+	var latest line
+	for i, p := range points {
+		if i == 8 || -p.t > r.age {
+			break
+		}
+		latest = latest.add(p)
+		if n := i + 1; n == 3 || n == 5 || n == 8 {
+			value, slope, variance, slopeVariance := latest.fit()
+			r.slope = min(r.slope, max(slope+deviation(dispersion, value, slopeVariance)/2, 0))
+			r.value = min(r.value, value+deviation(dispersion, value, variance))
+		}
+	}
+	return r
+}
+
+// earlier is what the load was before a possible change.
+type earlier struct {
+	start        float64 // time of the change
+	level, slope float64 // of a line: its value at the time 0
+	doubt        float64 // the variance of that, in variances of one second,
+	variance     float64 // and of the value at the start
+	noise        float64 // twice the variance of one second
+}
+
+func (e earlier) at(t float64) float64 { return e.level + e.slope*t }
+
+// before is the line of the points until a possible change, or their mean where
+// it is flat.
+func (l line) before(start, dispersion, now float64) earlier {
+	e := earlier{start: start}
+	var slopeVariance float64
+	e.level, e.slope, e.doubt, slopeVariance = l.fit()
+	if beyond(e.slope, flat, dispersion, e.at(start), slopeVariance) {
+		e.variance = e.doubt - slopeVariance*start*(2*l.t/l.w-start)
+	} else {
+		e.level, e.doubt = l.mean()
+		e.slope, e.variance = 0, e.doubt
+	}
+	if e.slope < 0 {
+		// Nobody knows how far a fall goes on: its end is no rise.
+		e.level, e.slope = max(e.at(start), 0), 0
+	}
+	// The noise of the level before and after, and not of each model's own, or
+	// the one that spreads the rise over many points would win.
+	e.noise = 2 * dispersion * (max(e.at(start), 1) + now) / 2
+	return e
+}
+
+func (e earlier) step(after line, first point) rise {
+	squared, jump := after.beyond(e.level, e.slope, e.start).step(first.weight, first.rate-e.at(first.t), e.doubt)
+	return rise{evidence: squared / e.noise, before: e.level, value: e.level + jump, slope: e.slope}
+}
+
+func (e earlier) ramp(after line) rise {
+	squared, growth := after.beyond(e.level, e.slope, e.start).ramp(e.doubt)
+	return rise{evidence: squared / e.noise, before: e.level, value: e.level - growth*e.start, slope: e.slope + growth, age: -e.start}
 }
 
 // excess is sums over the points since a possible change: of what they exceed

@@ -134,8 +134,13 @@ func (s *State) estimate(p *policy.Policy, l *Load) (Inputs, Path) {
 	}
 	r := c.rise
 	demand := r.ahead(ahead, s.counted)
-	if c.ramp.evidence >= max(in.Threshold, c.evidence-eitherWay) && c.ramp.ahead(ahead, s.counted) > demand {
-		r, demand = c.ramp, c.ramp.ahead(ahead, s.counted)
+	if c.ramp.evidence >= max(in.Threshold, c.evidence-eitherWay) {
+		// Their evidences differ by the log of the odds: the likelier a step is, the less of the ramp's growth counts.
+		ramp := c.ramp
+		ramp.slope /= 1 + math.Exp(c.evidence-c.ramp.evidence)
+		if ramp.ahead(ahead, s.counted) > demand {
+			r, demand = ramp, ramp.ahead(ahead, s.counted)
+		}
 	}
 	in.Ratio = max(r.value, s.counted) / max(r.before, 1)
 	stake := need(p, demand, in.Dispersion) / float64(max(l.SpecReplicas, 1))

@@ -18,6 +18,7 @@ type trend struct {
 
 const (
 	agreement = 4.5 // standard errors by which two lines may differ and still tell of one trend
+	parallel  = 3.0 // standard errors by which a line may grow more than a shorter one
 	flat      = 2.5 // standard errors below which a slope is taken for none
 	growing   = 13  // points below which growth is not believed: a step among them looks like it
 )
@@ -25,7 +26,7 @@ const (
 // follow chooses how far back the load is a straight line, by Lepski's method
 // ("On a problem of adaptive estimation in Gaussian white noise", 1990): lines
 // through more and more of the latest points are fitted, and the longest one
-// counts that agrees, at its end, with all shorter ones within their noise. So
+// counts that agrees, at its end and in its growth, with all shorter ones within their noise. So
 // a steady load is averaged over the whole window, and a change cuts off what
 // was before it.
 func follow(points []point, dispersion float64, window time.Duration) trend {
@@ -54,6 +55,10 @@ func follow(points []point, dispersion float64, window time.Duration) trend {
 			if beyond(value-s.value, agreement, dispersion, value, s.variance) {
 				return best
 			}
+			// Where a ramp ends, the end of its line is within the noise of the level for long, and its growth is not.
+			if all.n >= growing && slope-s.slope > parallel*s.slopeError {
+				return best
+			}
 		}
 		slopeError := math.Inf(1)
 		if all.n >= 3 {
@@ -71,7 +76,7 @@ func follow(points []point, dispersion float64, window time.Duration) trend {
 		}
 		if slope > 0 {
 			for _, s := range shorter[:n-1] {
-				slope = min(slope, max(s.slope+s.slopeError, 0))
+				slope = min(slope, max(s.slope+s.slopeError/2, 0))
 			}
 		}
 		best = trend{
