@@ -79,6 +79,7 @@ type fleet struct {
 	edges     map[string]*edge
 	members   map[string]*member
 	hot       []hotWindow
+	steady    []*edge // room for those of one reading
 	lost      uint64
 	dropped   map[events.Reason]uint64
 	quantiles quantiles
@@ -113,18 +114,19 @@ func (in *Ingest) Read(name string, clamp Clamp) Reading {
 	if f == nil {
 		return Reading{Signal: autoscale.Blind}
 	}
-	s := sum{clamp: clamp, now: now, fleet: f}
+	s := newSum(f, clamp, now)
 	known := false
 	if in.options.Members != nil {
 		known = in.options.Members.Members(name, s.pod)
 	}
 	if !known {
-		s = sum{clamp: clamp, now: now, fleet: f}
+		s = newSum(f, clamp, now)
 		s.sources()
 	}
 	f.forget(now, known)
 
 	r := s.reading()
+	f.steady = s.moved.steady
 	r.LostEvents, r.Dropped = f.lost, maps.Clone(f.dropped)
 	r.Traces = f.traces(now)
 	if in.canary.IsZero() || now.Sub(in.canary) > canaryLost {
@@ -150,10 +152,15 @@ type sum struct {
 	heard         float64
 	heardRecent   float64
 	hits, ended   uint64
+	moved         moved
 
 	capacity events.Capacity
 
 	warmEnded, misses, distinct float64 // per second
+}
+
+func newSum(f *fleet, clamp Clamp, now time.Time) sum {
+	return sum{fleet: f, clamp: clamp, now: now, moved: moved{steady: f.steady[:0]}}
 }
 
 // pod takes one pod of the API in.
@@ -241,6 +248,7 @@ func (s *sum) add(e *edge) {
 	if max(rps, recent) < max(e.rps, e.recent) || inFlight < e.inFlight || egress < e.egress {
 		s.fleet.dropped[events.ReasonClamped]++
 	}
+	s.moved.add(e, rps, recent)
 	s.rps += rps
 	s.variance += rps / e.window
 	s.recent += recent
@@ -255,8 +263,14 @@ func (s *sum) reading() Reading {
 	r := Reading{Known: s.known, Live: s.live, Silent: s.silent, Offered: s.rps, InFlight: s.inFlight, Window: 1,
 		Heard: s.heard, Egress: s.egress, Ended: s.warmEnded, Misses: s.misses, Distinct: s.distinct}
 	slices.Sort(r.Silent)
-	if s.recent-s.rps > rising*math.Sqrt(s.between) {
-		r.Rising, r.Offered, r.Heard, s.variance = true, s.recent, s.heardRecent, s.recentVar
+	doubt, recentDoubt := s.moved.doubt(s.clamped)
+	if s.recent-recentDoubt-(s.rps-doubt) > rising*math.Sqrt(s.between) {
+		r.Rising, r.Offered, r.Heard, s.variance, doubt = true, s.recent, s.heardRecent, s.recentVar, recentDoubt
+	}
+	if doubt > 0 {
+		// All that a client asks for has moved with it.
+		sure := 1 - doubt/r.Offered
+		r.Offered, r.Heard, r.InFlight, r.Egress = r.Offered*sure, r.Heard*sure, r.InFlight*sure, r.Egress*sure
 	}
 	if s.variance > 0 {
 		r.Window = r.Offered / s.variance
