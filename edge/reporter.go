@@ -2,6 +2,7 @@ package edge
 
 import (
 	"context"
+	"hash/fnv"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -81,12 +82,16 @@ func (r *Reporter) Poke() {
 // Run reports until the context ends; then it publishes the last window and the last state, and returns nil.
 func (r *Reporter) Run(ctx context.Context) error {
 	w := r.begin(time.Now())
-	// The edges of a fleet start together. A phase of its own for each spreads their messages over the second.
-	phase := time.NewTimer(time.Duration(rand.Int64N(int64(tickLength))))
+	// The edges of a fleet start together. A phase of its own for each spreads their messages over the second. It is that of the boot, which
+	// is drawn anew by each process: the same boots in virtual time report at the same times.
+	boot := fnv.New64a()
+	_, _ = boot.Write([]byte(r.o.Fleet + "/" + r.o.Pod + "/" + r.o.BootID))
+	draw := rand.New(rand.NewPCG(boot.Sum64(), 0)) //nolint:gosec // no secret
+	phase := time.NewTimer(time.Duration(draw.Int64N(int64(tickLength))))
 	defer phase.Stop()
 	ticker := time.NewTicker(tickLength)
 	defer ticker.Stop()
-	w.cadence.elapsed = rand.IntN(ticksPerWindow)
+	w.cadence.elapsed = draw.IntN(ticksPerWindow)
 	for {
 		select {
 		case <-phase.C:

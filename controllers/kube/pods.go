@@ -69,28 +69,10 @@ func readySince(pod *corev1.Pod) time.Time {
 	return time.Time{}
 }
 
-// longestStart is the longest time that counts as a start: more of it is a pod
-// that lost its readiness and found it again, or waited for a node.
-const longestStart = 2 * time.Minute
-
 // StartTime is the time from the creation of a pod of the fleet to its readiness
-// that nine of ten pods keep; 0 while none is Ready. Kubernetes counts it in
-// whole seconds.
-func (c *Cluster) StartTime(fleet string) time.Duration {
-	var starts []time.Duration
-	for _, pod := range c.fleetPods(fleet) {
-		if ready := readySince(pod); !ready.IsZero() {
-			if start := ready.Sub(pod.CreationTimestamp.Time); start >= 0 && start <= longestStart {
-				starts = append(starts, max(start, time.Second))
-			}
-		}
-	}
-	if len(starts) == 0 {
-		return 0
-	}
-	slices.Sort(starts)
-	return starts[(len(starts)*9)/10]
-}
+// that nine of ten pods keep which were added to others; 0 while none is Ready.
+// Kubernetes counts it in whole seconds.
+func (c *Cluster) StartTime(fleet string) time.Duration { return startTime(c.fleetPods(fleet)) }
 
 // slowStart is the age at which a pod that is not Ready is late.
 const slowStart = 30 * time.Second
