@@ -189,7 +189,7 @@ func (o options) newFleet(r *rig.Rig, name string) (*fleet, error) {
 		reporter.SetState(events.LifeReady)
 		handlers = append(handlers, meter.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})))
 	}
-	running.Go(func() { f.ask(ctx, handlers, o.rps) })
+	running.Go(func() { f.ask(ctx, handlers, o.rps, rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))) }) //nolint:gosec // no secret
 	return f, nil
 }
 
@@ -202,7 +202,7 @@ func (f *fleet) step(k float64) time.Time {
 // ask lets requests arrive: independent of each other, each at a random edge.
 // Those of a time in which the machine stood still are left out: all at once
 // they would be a spike of every fleet, which no edge of others takes part in.
-func (f *fleet) ask(ctx context.Context, edges []http.Handler, rps float64) {
+func (f *fleet) ask(ctx context.Context, edges []http.Handler, rps float64, random *rand.Rand) {
 	const beat = 2 * time.Millisecond
 	ticker := time.NewTicker(beat)
 	defer ticker.Stop()
@@ -221,8 +221,8 @@ func (f *fleet) ask(ctx context.Context, edges []http.Handler, rps float64) {
 				next = oldest
 			}
 			for next.Before(now) {
-				next = next.Add(time.Duration(rand.ExpFloat64() / rps * float64(time.Second)))
-				edges[rand.IntN(len(edges))].ServeHTTP(nil, nil)
+				next = next.Add(time.Duration(random.ExpFloat64() / rps * float64(time.Second)))
+				edges[random.IntN(len(edges))].ServeHTTP(nil, nil)
 			}
 		}
 	}

@@ -38,6 +38,8 @@ type options struct {
 	output   string
 	log      string
 	virtual  bool
+	moving   bool
+	seed     uint64 // of what happens in virtual time
 }
 
 func main() {
@@ -65,6 +67,8 @@ func main() {
 	f.StringVar(&o.output, "o", "table", "output: table or json")
 	f.StringVar(&o.log, "log", "", "`file` for the controller's log")
 	f.BoolVar(&o.virtual, "virtual", false, "play the runs in virtual time, with the edges and the controller alone: no broker, no API server, no busy machine")
+	f.BoolVar(&o.moving, "moves", false, "play loads in virtual time that stay the same and move between edges, and count what they make the decisions recommend")
+	f.Uint64Var(&o.seed, "seed", 1, "seed of what happens in virtual time")
 	_ = f.Parse(os.Args[1:])
 	if o.runs < 1 || o.edges < 1 || o.fleets < 1 || !(o.rps > 0) || f.NArg() > 0 || (o.output != "table" && o.output != "json") {
 		fmt.Fprintln(os.Stderr, "onset: runs, edges, fleets and rps must be above 0, -o table or json; see --help")
@@ -91,6 +95,9 @@ func (r result) covered() bool { return float64(r.Before) >= 0.9*float64(r.Need)
 func (r result) missing() bool { return r.Reached < 0 && !r.covered() }
 
 func (o options) measure(t *testing.T, out io.Writer) error {
+	if o.moving {
+		return o.moves(t, out)
+	}
 	if o.virtual {
 		return o.report(out, o.virtualRuns(t))
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"strconv"
 	"sync"
@@ -33,7 +34,7 @@ const (
 func (o options) virtualRuns(t *testing.T) (results []result) {
 	for i := range o.runs * len(o.factors) {
 		synctest.Test(t, func(t *testing.T) {
-			x, err := o.virtualRun(t.Context(), o.factors[i%len(o.factors)], time.Duration(i)*37*time.Millisecond%time.Second)
+			x, err := o.virtualRun(t.Context(), o.factors[i%len(o.factors)], o.seed<<32+uint64(i), time.Duration(i)*37*time.Millisecond%time.Second)
 			if err != nil {
 				t.Error(err)
 			}
@@ -43,8 +44,8 @@ func (o options) virtualRuns(t *testing.T) (results []result) {
 	return results
 }
 
-// virtualRun is one run, whose step comes so long after the baseline.
-func (o options) virtualRun(ctx context.Context, k float64, phase time.Duration) (x result, err error) {
+// virtualRun is one run of a seed, whose step comes so long after the baseline.
+func (o options) virtualRun(ctx context.Context, k float64, seed uint64, phase time.Duration) (x result, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	defer running.Wait()
@@ -68,16 +69,21 @@ func (o options) virtualRun(ctx context.Context, k float64, phase time.Duration)
 	f := &fleet{name: "edge", steps: make(chan float64), onsets: make(chan time.Time), stop: func() {}}
 	var handlers []http.Handler
 	for i := range o.edges {
-		meter := edge.NewMeter()
-		reporter := edge.NewReporter(edge.ReporterOptions{
-			Fleet: "edge", Pod: rig.Pod("edge", i), BootID: fmt.Sprintf("boot-%08d", i), Meter: meter, Publisher: w, Capacity: events.Capacity{CPU: 1}, Logger: zerolog.Nop(),
-		})
-		running.Go(func() { _ = reporter.Run(ctx) })
-		reporter.SetState(events.LifeReady)
-		handlers = append(handlers, meter.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})))
+		handlers = append(handlers, w.edge(ctx, &running, i, fmt.Sprintf("boot-%d-%d", seed, i)))
 	}
-	running.Go(func() { f.ask(ctx, handlers, o.rps) })
+	running.Go(func() { f.ask(ctx, handlers, o.rps, rand.New(rand.NewPCG(seed, 0))) }) //nolint:gosec // the same seed shall be the same run
 	return o.step(ctx, f, k, o.baseline+phase, c.changed)
+}
+
+// edge is one that counts what it is asked for and reports it, until the context ends.
+func (w *wire) edge(ctx context.Context, running *sync.WaitGroup, pod int, boot string) http.Handler {
+	meter := edge.NewMeter()
+	reporter := edge.NewReporter(edge.ReporterOptions{
+		Fleet: "edge", Pod: rig.Pod("edge", pod), BootID: boot, Meter: meter, Publisher: w, Capacity: events.Capacity{CPU: 1}, Logger: zerolog.Nop(),
+	})
+	running.Go(func() { _ = reporter.Run(ctx) })
+	reporter.SetState(events.LifeReady)
+	return meter.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 }
 
 // wire is a bus that takes a while.
