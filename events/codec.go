@@ -112,7 +112,7 @@ func Decode(m Message) (Event, error) {
 	if err := a.validate(); err != nil {
 		return Event{}, &RejectError{Reason: ReasonOutOfRange, Err: err}
 	}
-	if err := unmarshal(data, body); err != nil {
+	if body, err = read(data, body, a.Type); err != nil {
 		return Event{}, &RejectError{Reason: ReasonMalformed, Err: err}
 	}
 	if err := body.validate(); err != nil {
@@ -143,6 +143,17 @@ func open(m Message) (Attributes, []byte, error) {
 	default:
 		return Attributes{}, nil, fmt.Errorf("content type %q: %s and %s are allowed", clip(m.ContentType), ContentTypeJSON, ContentTypeStructured)
 	}
+}
+
+// read fills an empty body of this type, or another one.
+func read(data []byte, body Body, eventType string) (Body, error) {
+	if b, ok := body.(quickBody); ok {
+		if b.quick(data) {
+			return body, nil
+		}
+		body = newBody(eventType) // without what was read so far
+	}
+	return body, unmarshal(data, body)
 }
 
 // unmarshal wants an object: null would leave the body at its zero value, which reads as an idle edge.

@@ -78,8 +78,12 @@ func top(field string, list []KeyCount) error {
 		if kc.Key == "" {
 			return fmt.Errorf("%s[%d].key is empty", field, i)
 		}
-		if err := all(text(field+".key", kc.Key, MaxKey), count(field+".count", kc.Count)); err != nil {
-			return err
+		// Names are put together for the error alone: nearly every key is good.
+		if len(kc.Key) > MaxKey || !printable(kc.Key) {
+			return text(field+".key", kc.Key, MaxKey)
+		}
+		if kc.Count > MaxCount {
+			return count(field+".count", kc.Count)
 		}
 	}
 	return nil
