@@ -46,6 +46,8 @@ type Cluster struct {
 	plans       cache.SharedIndexInformer
 	planName    string
 	pods        cache.SharedIndexInformer
+	podsSeen    func() bool // the first list of the pods has been told whole
+	rosters     rosters
 	deployments cache.SharedIndexInformer
 	autoscalers cache.SharedIndexInformer
 	// scaledObjects are names by the Deployment that they scale; nil: none were seen.
@@ -101,11 +103,16 @@ func (c *Cluster) handle(h Handlers) error {
 	})))
 	_, autoscalers := c.autoscalers.AddEventHandler(on(autoscalerHandler(h.Deployment)))
 	_, deployments := c.deployments.AddEventHandler(on(deploymentHandler(h.Deployment, h.Edited)))
-	_, pods := c.pods.AddEventHandler(on(func(old, new *corev1.Pod) {
+	seen, pods := c.pods.AddEventHandler(on(func(old, new *corev1.Pod) {
+		c.rosters.changed() // before anybody is told, who would ask
 		if new == nil || (old != nil && old.DeletionTimestamp == nil && new.DeletionTimestamp != nil) {
 			h.PodGone(old.Labels[FleetLabel])
 		}
 	}))
+	if pods == nil {
+		// Not that of the watch: it is whole before those who keep what it told are.
+		c.podsSeen = seen.HasSynced
+	}
 	return errors.Join(policies, plans, autoscalers, deployments, pods)
 }
 
@@ -163,7 +170,7 @@ func (c *Cluster) Run(ctx context.Context) error {
 			run(ctx)
 		}()
 	}
-	if cache.WaitForCacheSync(ctx.Done(), c.policies.HasSynced, c.plans.HasSynced, c.pods.HasSynced, c.deployments.HasSynced) {
+	if cache.WaitForCacheSync(ctx.Done(), c.policies.HasSynced, c.plans.HasSynced, c.podsSeen, c.deployments.HasSynced) {
 		c.synced.Store(true)
 		c.logger.Info().Str("namespace", c.namespace).Int("policies", len(c.policies.GetStore().ListKeys())).
 			Int("pods", len(c.pods.GetStore().ListKeys())).Msg("watching")

@@ -19,11 +19,11 @@ func podFleets(o any) ([]string, error) {
 // Members calls each for every pod of the fleet that runs or starts, and reports
 // whether the pods are known.
 func (c *Cluster) Members(fleet string, each func(pod string, ready, leaving bool)) (known bool) {
-	if !c.pods.HasSynced() {
+	if !c.podsSeen() {
 		return false
 	}
-	for _, pod := range c.fleetPods(fleet) {
-		each(pod.Name, !readySince(pod).IsZero(), pod.DeletionTimestamp != nil)
+	for _, m := range c.rosters.of(fleet, c.fleetPods).members {
+		each(m.name, m.ready, m.leaving)
 	}
 	return true
 }
@@ -31,7 +31,7 @@ func (c *Cluster) Members(fleet string, each func(pod string, ready, leaving boo
 // IsMember reports whether a pod of this name belongs to the fleet, and whether
 // that is known.
 func (c *Cluster) IsMember(fleet, pod string) (member, known bool) {
-	if !c.pods.HasSynced() {
+	if !c.podsSeen() {
 		return false, false
 	}
 	object, ok, err := c.pods.GetStore().GetByKey(c.namespace + "/" + pod)
@@ -72,7 +72,9 @@ func readySince(pod *corev1.Pod) time.Time {
 // StartTime is the time from the creation of a pod of the fleet to its readiness
 // that nine of ten pods keep which were added to others; 0 while none is Ready.
 // Kubernetes counts it in whole seconds.
-func (c *Cluster) StartTime(fleet string) time.Duration { return startTime(c.fleetPods(fleet)) }
+func (c *Cluster) StartTime(fleet string) time.Duration {
+	return c.rosters.of(fleet, c.fleetPods).start
+}
 
 // slowStart is the age at which a pod that is not Ready is late.
 const slowStart = 30 * time.Second
@@ -81,10 +83,7 @@ const slowStart = 30 * time.Second
 // become Ready, and says why of one of them.
 func (c *Cluster) Pending(fleet string) (pods int, why string) {
 	now := time.Now()
-	for _, pod := range c.fleetPods(fleet) {
-		if pod.DeletionTimestamp != nil || !readySince(pod).IsZero() {
-			continue
-		}
+	for _, pod := range c.rosters.of(fleet, c.fleetPods).waiting {
 		i := slices.IndexFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
 			return c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse
 		})

@@ -42,7 +42,7 @@ func (e *Error) Conflict() bool { return apierrors.IsConflict(e.err) }
 // network. It is an error until the pods were seen too: a decision without them
 // takes the edges that were heard first for all that there are.
 func (c *Cluster) Deployment(name string) (autoscale.Target, error) {
-	if !c.deployments.HasSynced() || !c.pods.HasSynced() || !c.looked.Load() {
+	if !c.deployments.HasSynced() || !c.podsSeen() || !c.looked.Load() {
 		return autoscale.Target{}, errNotSynced
 	}
 	object, ok, err := c.deployments.GetStore().GetByKey(c.namespace + "/" + name)
