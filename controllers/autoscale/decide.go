@@ -21,16 +21,17 @@ import (
 // changed; a second call with the state that it returned and the same time
 // gives the same decision.
 func Decide(p policy.Policy, l Load, s State, now time.Time) (Decision, State) {
-	d, s := Weigh(&p, &l, s, now)
+	d := s.Weigh(&p, &l, now)
 	d.Explain(&p)
 	return d, s
 }
 
-// Weigh decides as Decide does, without the reason: for who decides far more often
-// than anybody asks why. Explain adds it.
-func Weigh(p *policy.Policy, l *Load, s State, now time.Time) (Decision, State) {
+// Weigh decides as Decide does, on a state of which nobody needs what it was, and
+// without the reason: for who decides far more often than anybody asks why.
+// Explain adds it.
+func (s *State) Weigh(p *policy.Policy, l *Load, now time.Time) Decision {
 	s.take(p, l, now)
-	return s.settle(p, l, now), s
+	return s.settle(p, l, now)
 }
 
 // Explain writes the reason of a decision that was made under this policy.
@@ -43,32 +44,33 @@ func (s *State) take(p *policy.Policy, l *Load, now time.Time) {
 		// What runs is taken as needed until one scale-down-hold and one stable-window were watched: a
 		// controller that was just started, or could not see, knows no better, and
 		// whoever asked for more than it did may.
-		s.kept = s.kept.add(peak{at: now, value: float64(l.SpecReplicas) * p.TargetRPSPerEdge}, warmUp(p))
+		s.kept = s.kept.add(peak{at: s.at(now), value: float64(l.SpecReplicas) * p.TargetRPSPerEdge}, warmUp(p))
 	}
 	s.blind = l.Signal == Blind
-	s.specs = s.specs.add(now, l.SpecReplicas)
+	s.specs = s.specs.add(s.at(now), l.SpecReplicas)
 	s.observe(p, l, now)
 }
 
 // settle decides by what was taken in.
 func (s *State) settle(p *policy.Policy, l *Load, now time.Time) Decision {
 	in, path := s.estimate(p, l)
+	at := s.at(now)
 	if l.Signal != Blind {
-		s.held = s.held.add(now, in.Demand, p.ScaleDownHold)
+		s.held = s.held.add(at, in.Demand, p.ScaleDownHold)
 	}
-	s.kept = s.kept.since(now, warmUp(p))
-	held, kept := s.held.largest(now, p.ScaleDownHold), s.kept.largest(now, warmUp(p))
+	s.kept = s.kept.since(at, warmUp(p))
+	held, kept := s.held.largest(at, p.ScaleDownHold), s.kept.largest(at, warmUp(p))
 	warming := kept.value > held.value
 	if warming {
 		held = kept
 	}
-	in.HeldDemand, in.HeldAge = max(held.value, in.Demand), now.Sub(held.at)
+	in.HeldDemand, in.HeldAge = max(held.value, in.Demand), time.Duration(at-held.at)
 
 	d := Decision{At: now, From: l.SpecReplicas, Path: path, Inputs: in}
-	finishing := s.finishing(&d, now)
-	d.limit(p, warming, finishing, s.specs, now)
+	finishing := s.finishing(&d, at)
+	d.limit(p, warming, finishing, s.specs, at)
 	if in.Alarmed && d.To > d.From && !finishing {
-		s.rose = now
+		s.rose = at
 	}
 	s.asked = max(d.To, l.SpecReplicas)
 	return d
@@ -77,9 +79,9 @@ func (s *State) settle(p *policy.Policy, l *Load, now time.Time) Decision {
 // finishing reports whether a write on the spike path is so fresh that it is still
 // being made whole: for an audience alone, because the share of a scan is known
 // no better in its first moments than the load.
-func (s *State) finishing(d *Decision, now time.Time) bool {
-	since := now.Sub(s.rose)
-	return !s.rose.IsZero() && since >= 0 && since < finishWithin && (d.Inputs.Cause == CauseAudience || d.Inputs.Cause == CauseNone)
+func (s *State) finishing(d *Decision, at int64) bool {
+	since := time.Duration(at - s.rose)
+	return since >= 0 && since < finishWithin && (d.Inputs.Cause == CauseAudience || d.Inputs.Cause == CauseNone)
 }
 
 // warmUp is how long what runs is taken as needed: without a whole window behind

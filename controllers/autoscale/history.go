@@ -1,13 +1,10 @@
 package autoscale
 
-import (
-	"math"
-	"time"
-)
+import "time"
 
 // sample is one load that was heard.
 type sample struct {
-	at     int64   // nanoseconds since State.began: samples are many and copied often
+	at     int64   // see State.at
 	rate   float64 // requests per second
 	weight float64 // seconds that the rate was counted over
 }
@@ -69,7 +66,7 @@ func lastOf(lists ...[]sample) int64 {
 			return l[n-1].at
 		}
 	}
-	return math.MinInt64 / 2
+	return never
 }
 
 // newest is the time of the newest sample; there has to be one.
@@ -86,17 +83,19 @@ type point struct {
 // points are the newest sample and those before it that do not overlap, newest
 // first.
 func (h history) points(into []point) []point {
-	now, last := h.newest(), int64(0)
-	for i, samples := range [...][]sample{h.latest, h.middle, h.past} {
+	now := h.newest()
+	last := now + int64(apart) // so that the newest is one of them
+	for _, samples := range [...][]sample{h.latest, h.middle, h.past} {
 		for j := len(samples) - 1; j >= 0; j-- {
 			x := &samples[j]
+			if last-x.at < int64(apart) {
+				continue
+			}
 			if len(into) == cap(into) {
 				return into
 			}
-			if first := i == 0 && j == len(samples)-1; first || last-x.at >= int64(apart) {
-				into = append(into, point{t: float64(x.at-now) / 1e9, rate: x.rate, weight: x.weight})
-				last = x.at
-			}
+			into = append(into, point{t: float64(x.at-now) / 1e9, rate: x.rate, weight: x.weight})
+			last = x.at
 		}
 	}
 	return into

@@ -21,19 +21,19 @@ const (
 // hold remembers the demand of the time of scale-down-hold.
 type hold struct {
 	demand   maxWindow
-	low      peak      // least that edges were kept for since the largest demand
-	returned int       // how often a demand came back after it, and
-	last     time.Time // when it did
+	low      peak  // least that edges were kept for since the largest demand
+	returned int   // how often a demand came back after it, and
+	last     int64 // when it did
 }
 
 // add takes in the demand of now.
-func (h hold) add(now time.Time, demand float64, length time.Duration) hold {
-	long, kept := h.demand.largest(now, length), h.margin(now, length)
-	if long.at.After(h.low.at) || kept.value <= h.low.value {
+func (h hold) add(now int64, demand float64, length time.Duration) hold {
+	long, kept := h.margin(now, length)
+	if long.at > h.low.at || kept.value <= h.low.value {
 		h.low = peak{at: now, value: kept.value}
 	}
-	if h.low.value > 0 && h.low.value < sameDemand*demand && demand*sameDemand <= long.value && long.at.Before(h.low.at) {
-		switch since := now.Sub(h.last).Seconds(); {
+	if h.low.value > 0 && h.low.value < sameDemand*demand && demand*sameDemand <= long.value && long.at < h.low.at {
+		switch since := time.Duration(now - h.last).Seconds(); {
 		case since > returnsWaned*length.Seconds():
 			h.returned = 1
 		case since > returnsApart*length.Seconds():
@@ -46,19 +46,20 @@ func (h hold) add(now time.Time, demand float64, length time.Duration) hold {
 }
 
 // largest is the demand to keep edges for.
-func (h hold) largest(now time.Time, length time.Duration) peak {
-	if h.returned >= returns && now.Sub(h.last) < returnsWaned*length {
-		return h.demand.largest(now, length)
+func (h *hold) largest(now int64, length time.Duration) peak {
+	all, kept := h.margin(now, length)
+	if h.returned >= returns && now-h.last < int64(returnsWaned*length) {
+		return all
 	}
-	return h.margin(now, length)
+	return kept
 }
 
-func (h hold) margin(now time.Time, length time.Duration) peak {
+// margin is the largest demand, and as much of it as the margin leaves.
+func (h *hold) margin(now int64, length time.Duration) (all, kept peak) {
 	fully := min(length, max(holdAtOnce, time.Duration(holdFully*float64(length))))
-	long, short := h.demand.largest(now, length), h.demand.largest(now, fully)
-	long.value = min(long.value, holdMargin*short.value)
-	if long.value > short.value {
-		return long
+	all, kept = h.demand.largest(now, length), h.demand.largest(now, fully)
+	if value := min(all.value, holdMargin*kept.value); value > kept.value {
+		return all, peak{at: all.at, value: value}
 	}
-	return short
+	return all, kept
 }

@@ -8,7 +8,7 @@ import (
 
 // limit turns the demand of a decision into replicas, one rule after the other.
 // Policies and decisions are large: their copies would cost more than the rules.
-func (d *Decision) limit(p *policy.Policy, warming, finishing bool, history specs, now time.Time) {
+func (d *Decision) limit(p *policy.Policy, warming, finishing bool, history specs, at int64) {
 	spec := d.From
 	bound := func(n int) int { return min(max(n, p.MinReplicas), p.MaxReplicas) }
 
@@ -30,7 +30,7 @@ func (d *Decision) limit(p *policy.Policy, warming, finishing bool, history spec
 		return
 	}
 	outside := spec != bound(spec)
-	pin, pinned := p.Held(now)
+	pin, pinned := p.Held(d.At)
 
 	low, high := history.bounds()
 	switch {
@@ -39,7 +39,7 @@ func (d *Decision) limit(p *policy.Policy, warming, finishing bool, history spec
 	case d.To > spec:
 		d.limitUp(p, low, finishing)
 	case d.To < spec:
-		d.limitDown(p, warming, high, history.reduced(now.Add(-downPause)))
+		d.limitDown(p, warming, high, history.reduced(at-int64(downPause)))
 	}
 	if outside && !pinned && (d.To == p.MinReplicas || d.To == p.MaxReplicas) {
 		d.Path = PathBounds

@@ -8,31 +8,55 @@ package autoscale
 // The variances are in units of that of one second. With n points of weight 1
 // they are those of the textbooks: (4n-2)/(n(n+1)) at the end and 12/(n(n²-1))
 // of the slope.
+//
+// Its methods take a pointer: it is too large for registers, and copies of it were
+// most of what a decision cost.
 type line struct {
 	n               int
 	w, t, y, tt, ty float64
 }
 
-func (l line) add(p point) line {
+// add takes a point in.
+func (l *line) add(p *point) {
+	wt := p.weight * p.t
 	l.n++
 	l.w += p.weight
-	l.t += p.weight * p.t
+	l.t += wt
 	l.y += p.weight * p.rate
-	l.tt += p.weight * p.t * p.t
-	l.ty += p.weight * p.t * p.rate
-	return l
+	l.tt += wt * p.t
+	l.ty += wt * p.rate
+}
+
+// addAll takes points in. The sums are in variables of their own, or each point would
+// wait for the one before it to be in memory.
+func (l *line) addAll(points []point) {
+	w, t, y, tt, ty := l.w, l.t, l.y, l.tt, l.ty
+	for i := range points {
+		p := &points[i]
+		wt := p.weight * p.t
+		w += p.weight
+		t += wt
+		y += p.weight * p.rate
+		tt += wt * p.t
+		ty += wt * p.rate
+	}
+	l.n += len(points)
+	l.w, l.t, l.y, l.tt, l.ty = w, t, y, tt, ty
 }
 
 // remove takes back what was added.
-func (l line) remove(p point) line {
-	p.weight = -p.weight
-	l = l.add(p)
-	l.n -= 2
-	return l
+func (l *line) remove(p *point) {
+	wt := p.weight * p.t
+	l.n--
+	l.w -= p.weight
+	l.t -= wt
+	l.y -= p.weight * p.rate
+	l.tt -= wt * p.t
+	l.ty -= wt * p.rate
 }
 
 // mean is the value of a line without slope.
-func (l line) mean() (value, variance float64) {
+func (l *line) mean() (value, variance float64) {
 	if l.n == 0 || l.w <= 0 {
 		return 0, 0
 	}
@@ -41,7 +65,7 @@ func (l line) mean() (value, variance float64) {
 
 // fit is the line's value at the time 0 and its slope. Below three points the
 // slope is 0: two of them would take all of their noise for growth.
-func (l line) fit() (value, slope, valueVariance, slopeVariance float64) {
+func (l *line) fit() (value, slope, valueVariance, slopeVariance float64) {
 	det := l.w*l.tt - l.t*l.t
 	if l.n < 3 || det <= 1e-9*l.w*l.tt {
 		value, valueVariance = l.mean()

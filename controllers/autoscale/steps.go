@@ -10,7 +10,7 @@ import (
 type specs []spec
 
 type spec struct {
-	at       time.Time
+	at       int64
 	replicas int
 }
 
@@ -22,9 +22,9 @@ const stepPeriod = 30 * time.Second
 // would otherwise take one edge a second.
 const downPause = 10 * time.Second
 
-func (s specs) add(now time.Time, replicas int) specs {
+func (s specs) add(now int64, replicas int) specs {
 	out := s
-	for len(out) > 1 && now.Sub(out[1].at) >= stepPeriod {
+	for len(out) > 1 && now-out[1].at >= int64(stepPeriod) {
 		out = out[1:]
 	}
 	if n := len(out); n > 0 && out[n-1].replicas == replicas {
@@ -37,9 +37,9 @@ func (s specs) add(now time.Time, replicas int) specs {
 }
 
 // reduced reports whether edges were taken away after t.
-func (s specs) reduced(t time.Time) bool {
+func (s specs) reduced(t int64) bool {
 	for i := 1; i < len(s); i++ {
-		if s[i].replicas < s[i-1].replicas && s[i].at.After(t) {
+		if s[i].replicas < s[i-1].replicas && s[i].at > t {
 			return true
 		}
 	}
@@ -47,6 +47,9 @@ func (s specs) reduced(t time.Time) bool {
 }
 
 func (s specs) bounds() (low, high int) {
-	byReplicas := func(a, b spec) int { return a.replicas - b.replicas }
-	return slices.MinFunc(s, byReplicas).replicas, slices.MaxFunc(s, byReplicas).replicas
+	low, high = s[0].replicas, s[0].replicas
+	for _, x := range s[1:] {
+		low, high = min(low, x.replicas), max(high, x.replicas)
+	}
+	return low, high
 }

@@ -30,41 +30,30 @@ const (
 // a steady load is averaged over the whole window, and a change cuts off what
 // was before it.
 func follow(points []point, dispersion float64, window time.Duration) trend {
-	type end struct{ value, variance, slope, slopeError float64 }
 	var (
 		shorter [16]end
 		n       int
 		all     line
 		best    trend
 	)
-	next, after := 1, 2 // Fibonacci: each span is 1.6 times the one before
-	for i, p := range points {
-		if -p.t >= window.Seconds() {
-			break
-		}
-		all = all.add(p)
-		last := i+1 == len(points) || -points[i+1].t >= window.Seconds()
-		if i+1 != next && !last {
-			continue
-		}
-		if i+1 == next {
-			next, after = after, next+after
-		}
+	within := len(points)
+	for within > 0 && -points[within-1].t >= window.Seconds() {
+		within--
+	}
+	for next, after := 1, 2; all.n < within; next, after = after, next+after { // Fibonacci: each span is 1.6 times the one before
+		all.addAll(points[all.n:min(next, within)])
 		value, slope, variance, slopeVariance := all.fit()
-		for _, s := range shorter[:n] {
+		for i := range shorter[:n] {
+			s := &shorter[i]
 			if beyond(value-s.value, agreement, dispersion, value, s.variance) {
 				return best
 			}
 			// Where a ramp ends, the end of its line is within the noise of the level for long, and its growth is not.
-			if all.n >= growing && slope-s.slope > parallel*s.slopeError {
+			if all.n >= growing && slope > s.slope && slope-s.slope > parallel*s.slopeError(dispersion) {
 				return best
 			}
 		}
-		slopeError := math.Inf(1)
-		if all.n >= 3 {
-			slopeError = deviation(dispersion, value, slopeVariance)
-		}
-		shorter[n] = end{value, variance, slope, slopeError}
+		shorter[n] = end{all.n, value, variance, slope, slopeVariance}
 		n++
 		if !beyond(slope, flat, dispersion, value, slopeVariance) {
 			// The mean is twice as sure as the end of a line.
@@ -75,14 +64,29 @@ func follow(points []point, dispersion float64, window time.Duration) trend {
 			continue
 		}
 		if slope > 0 {
-			for _, s := range shorter[:n-1] {
-				slope = min(slope, max(s.slope+s.slopeError/2, 0))
+			for i := range shorter[:n-1] {
+				s := &shorter[i]
+				slope = min(slope, max(s.slope+s.slopeError(dispersion)/2, 0))
 			}
 		}
 		best = trend{
-			value: max(value, 0), slope: slope, variance: variance, points: all.n, whole: last,
-			span: time.Duration((1 - p.t) * float64(time.Second)).Round(100 * time.Millisecond),
+			value: max(value, 0), slope: slope, variance: variance, points: all.n, whole: all.n == within,
+			span: time.Duration((1 - points[all.n-1].t) * float64(time.Second)).Round(100 * time.Millisecond),
 		}
 	}
 	return best
+}
+
+// end is where a line through the latest points has got to.
+type end struct {
+	points                                int
+	value, variance, slope, slopeVariance float64
+}
+
+// slopeError is the standard error of the slope: infinite for what is no line yet.
+func (e *end) slopeError(dispersion float64) float64 {
+	if e.points < 3 {
+		return math.Inf(1)
+	}
+	return deviation(dispersion, e.value, e.slopeVariance)
 }

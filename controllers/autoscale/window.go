@@ -15,11 +15,12 @@ type maxWindow struct {
 	// maximum again.
 	closed []peak
 	open   peak
+	begun  bool // there is an open one
 }
 
 type peak struct {
-	at    time.Time // when the last value came that it stands for
-	value float64   // requests per second
+	at    int64   // when the last value came that it stands for
+	value float64 // requests per second
 }
 
 const buckets = 64
@@ -29,9 +30,9 @@ func (w maxWindow) add(p peak, length time.Duration) maxWindow {
 	// would move the next one's slot along and a peak would never leave.
 	slot := int64(max(time.Second, length/buckets))
 	switch {
-	case w.open.at.IsZero():
-		w.open = p
-	case w.open.at.UnixNano()/slot == p.at.UnixNano()/slot:
+	case !w.begun:
+		w.open, w.begun = p, true
+	case w.open.at/slot == p.at/slot:
 		w.open = peak{at: p.at, value: max(w.open.value, p.value)}
 	default:
 		keep := len(w.closed)
@@ -45,20 +46,23 @@ func (w maxWindow) add(p peak, length time.Duration) maxWindow {
 }
 
 // since drops what is as old as length.
-func (w maxWindow) since(now time.Time, length time.Duration) maxWindow {
-	for len(w.closed) > 0 && now.Sub(w.closed[0].at) >= length {
+func (w maxWindow) since(now int64, length time.Duration) maxWindow {
+	for len(w.closed) > 0 && now-w.closed[0].at >= int64(length) {
 		w.closed = w.closed[1:]
 	}
 	return w
 }
 
 // largest is the maximum of what is younger than length.
-func (w maxWindow) largest(now time.Time, length time.Duration) peak {
+func (w *maxWindow) largest(now int64, length time.Duration) peak {
 	most := peak{at: now}
-	if i := slices.IndexFunc(w.closed, func(p peak) bool { return now.Sub(p.at) < length }); i >= 0 {
-		most = w.closed[i]
+	for i := range w.closed {
+		if p := &w.closed[i]; now-p.at < int64(length) {
+			most = *p
+			break
+		}
 	}
-	if !w.open.at.IsZero() && now.Sub(w.open.at) < length && w.open.value >= most.value {
+	if w.begun && now-w.open.at < int64(length) && w.open.value >= most.value {
 		return w.open
 	}
 	return most

@@ -50,12 +50,11 @@ func (s *Production) Tick(now time.Time, o Observation) int {
 	default:
 		load.Signal, load.Offered = autoscale.Blind, 0
 	}
-	var d autoscale.Decision
 	forecasts := s.policy.Forecast == policy.ForecastAuto && o.Fresh
 	if demand := s.past.Floor(s.policy.ForecastBudget); forecasts && demand > 0 {
 		load.Floor = autoscale.Floor{Path: autoscale.PathForecast, Name: s.past.Outlook().By.String(), Demand: demand}
 	}
-	d, s.state = autoscale.Weigh(&s.policy, &load, s.state, now)
+	d := s.state.Weigh(&s.policy, &load, now)
 	if forecasts {
 		s.past.Observe(now, d.Inputs.Counted, d.Inputs.HeldDemand)
 	}
