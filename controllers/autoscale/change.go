@@ -37,17 +37,14 @@ func detect(points []point, dispersion float64) (best change) {
 	if len(points) == 0 {
 		return best
 	}
-	var base, late, after line
-	end := 1 // the base is points[m:end], and the end of it points[m:m+changeNeeds]
-	late.addAll(points[1:min(changeNeeds, len(points))])
+	var base, after line
+	end := 1 // the base is points[m:end]
 	for m := 1; m <= changeWithin && len(points)-m >= changeNeeds; m++ {
 		first := &points[m-1]
 		if m > 1 {
 			base.remove(first)
-			late.remove(first)
 		}
 		after.add(first)
-		late.add(&points[m+changeNeeds-1])
 		start, known := points[m].t, end
 		for end < len(points) && start-points[end].t < changeBase {
 			end++
@@ -57,9 +54,12 @@ func detect(points []point, dispersion float64) (best change) {
 		}
 		whole := base.before(start, dispersion, points[0].rate)
 		step, ramp := whole.rises(&after, first, m)
-		if step.evidence > best.evidence || ramp.evidence > best.ramp.evidence {
+		if step.evidence > max(best.evidence, 1) || ramp.evidence > max(best.ramp.evidence, 1) {
 			// A time before that is no straight line, such as a ramp that has ended, reads as growth that goes on, and as a step
-			// on top of it. A rise has to be one after its end too; that is asked last, because rises are rare.
+			// on top of it. A rise has to be one after its end too; that is asked last, and not below the least evidence of which anything
+			// follows (evidenceThreshold), because rises are rare.
+			var late line
+			late.addAll(points[m : m+changeNeeds])
 			if l := late.before(start, dispersion, points[0].rate); beyond(whole.at(start)-l.at(start), bent, dispersion, l.at(start), l.variance) {
 				l.level += max(l.slope-whole.slope, 0) * start
 				l.slope = min(l.slope, whole.slope)
@@ -74,7 +74,9 @@ func detect(points []point, dispersion float64) (best change) {
 			best.ramp = ramp
 		}
 	}
-	best.ramp = best.ramp.continued(points, dispersion)
+	if best.ramp.evidence > 1 {
+		best.ramp = best.ramp.continued(points, dispersion)
+	}
 	if best.ramp.evidence > best.evidence {
 		best.rise = best.ramp
 	}
