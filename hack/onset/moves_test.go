@@ -4,7 +4,8 @@ import "testing"
 
 // The same load on other edges is no rise, and one that has come to a rest grows no
 // more. Before the sum and the slopes were made to say so, the largest recommendation
-// here was 15 edges where 5 are needed, and 56 where 20 are.
+// here was 15 edges where 5 are needed, and 56 where 20 are, and up to a quarter were too
+// large after a rush.
 func TestALoadThatOnlyMovesBuysNoEdges(t *testing.T) {
 	for _, c := range moves() {
 		if testing.Short() && (c.edges > 6 || c.lasts > c.age*20) {
@@ -14,7 +15,7 @@ func TestALoadThatOnlyMovesBuysNoEdges(t *testing.T) {
 		x := c.play(t, "balanced", 1)
 		part, most := 0.005, x.need*5/4+1
 		if c.from > 0 {
-			part, most = 0.08, x.need*2
+			part, most = 0.10, max(x.need*2, x.need+7)
 		}
 		if x.decisions < 200*c.runs || float64(x.above) > part*float64(x.decisions) || x.largest > most {
 			t.Errorf("%d edges, %s: %d of %d decisions recommend more than %d edges and one, at most %d", c.edges, c.name, x.above, x.decisions, x.need, x.largest)
