@@ -60,6 +60,9 @@ func (o *options) call(ctx context.Context, method, path string, query url.Value
 	defer response.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 	if err != nil {
+		if cause := context.Cause(ctx); ctx.Err() != nil {
+			err = cause
+		}
 		return failure{fmt.Errorf("read the controller's answer: %w", err)}
 	}
 	if response.StatusCode/100 != 2 {

@@ -177,10 +177,13 @@ func (o *options) follow(ctx context.Context, cmd *cobra.Command, id string, tim
 		}
 		select {
 		case <-ctx.Done():
-			// The time may well run out while the controller is asked: what it said before tells more than that.
-			if err != nil && known.ID == "" {
+			switch {
+			case err != nil && known.ID == "":
 				return failure{fmt.Errorf("%s is not complete after %v: %w", id, timeout, err)}
+			case err != nil && !errors.Is(err, context.Cause(ctx)):
+				return failure{fmt.Errorf("%s is not complete after %v: %s, as far as is known; at last: %w", id, timeout, missing(known), err)}
 			}
+			// The time may well run out while the controller is asked: what it said before tells more than that.
 			return failure{fmt.Errorf("%s is not complete after %v: %s", id, timeout, missing(known))}
 		case <-time.After(200 * time.Millisecond):
 		}

@@ -62,7 +62,7 @@ func (r *rosters) of(fleet string, pods func(fleet string) []*corev1.Pod) *roste
 	fresh.of = state
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.fleets == nil || len(r.fleets) >= maxRosters {
+	if r.fleets == nil || known == nil && len(r.fleets) >= maxRosters {
 		r.fleets = map[string]*roster{}
 	}
 	r.fleets[fleet] = fresh

@@ -172,12 +172,26 @@ func (r *Replica) Run(ctx context.Context) error {
 		case <-ticker.C:
 			r.Tick()
 		case base := <-r.pulls:
-			if err := r.pull(ctx, client, base); err != nil && ctx.Err() == nil {
+			if err := r.pullAndTick(ctx, client, base, ticker.C); err != nil && ctx.Err() == nil {
 				r.mu.Lock()
 				r.counters.PullErrors++
 				r.mu.Unlock()
 				r.o.Logger.Debug().Err(err).Str("from", base).Msg("range of content updates not pulled")
 			}
+		}
+	}
+}
+
+// pullAndTick pulls, and looks at the time meanwhile: who is asked may take long to answer, and what is due does not wait for that.
+func (r *Replica) pullAndTick(ctx context.Context, client *http.Client, base string, ticks <-chan time.Time) error {
+	pulled := make(chan error, 1)
+	go func() { pulled <- r.pull(ctx, client, base) }()
+	for {
+		select {
+		case err := <-pulled:
+			return err
+		case <-ticks:
+			r.Tick()
 		}
 	}
 }

@@ -45,7 +45,7 @@ const (
 	// than it was says nothing at all; a broker that has just come back may be slow to open its files, and is not to be taken for one that forgot.
 	verifyWithin = 3 * time.Second
 	// unsureFor bounds the wait for the subscription that follows when the log has turned out to be another one.
-	unsureFor = time.Second
+	unsureFor = 300 * time.Millisecond
 	// distrustEvery bounds what Revalidate lets pass.
 	distrustEvery = 5 * time.Second
 	// doubtEvery bounds how often what others say of their position makes this replica distrust all that it has stored.
@@ -193,10 +193,16 @@ func (r *Replica) take(e Entry) {
 	known := r.position.Known()
 	switch {
 	case known && e.Offset <= r.position.Offset:
-		if at, ok := r.log.at(e.Offset); !ok || at == e.position() {
+		switch at, ok := r.log.at(e.Offset); {
+		case ok && at == e.position():
 			return // a range that was pulled came first, or the event that proves the log
+		case ok:
+			r.gap("an event that was applied is another one now")
+		default:
+			// Our place is one that another replica showed, whose log may be gone. The subscription has all that came since it began, and what was
+			// stored before it is not trusted: so it tells where we are.
+			r.log.restart(events.Position{})
 		}
-		r.gap("an event that was applied is another one now")
 	case known && e.Offset > r.position.Offset+1:
 		r.gap("events are missing")
 	}

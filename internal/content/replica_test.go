@@ -262,6 +262,49 @@ func TestAnEdgeOfTheLostLogIsNotAhead(t *testing.T) {
 	})
 }
 
+// A replica that has yet to notice that the log was lost shows its place in it. Whoever takes that over still applies what the broker sends from the log's
+// beginning, and is where the broker says.
+func TestAPlaceInALostLogHidesNoUpdate(t *testing.T) {
+	r := newRig(t, nil)
+	r.replica.Up() // to a log that is empty: whatever comes is complete
+	r.cache.take()
+	lost := events.PositionOf("x", 5000)
+	r.replica.pulled(events.Position{}, nil, false, lost)
+	r.want("?")
+	if p := r.replica.Position(); p != lost {
+		t.Fatalf("position %v", p)
+	}
+	r.event(0, "a")
+	r.event(1, "b")
+	r.want("a b")
+	if p := r.replica.Position(); p != events.PositionOf("b", 1) {
+		t.Errorf("position %v, want that of the subscription", p)
+	}
+	// And once more, from a place in the new log.
+	r.replica.pulled(r.replica.Position(), nil, false, lost)
+	r.want("?")
+	r.event(2, "c")
+	r.want("c")
+	if p := r.replica.Position(); p != events.PositionOf("c", 2) {
+		t.Errorf("position %v, want that of the subscription", p)
+	}
+}
+
+// A replica that subscribes to the latest, and takes over the place of another that has heard some of what is on its way, goes back to what it gets.
+func TestAPlaceAheadOfTheSubscriptionIsMadeGood(t *testing.T) {
+	r := newRig(t, nil)
+	r.replica.Up()
+	r.cache.take()
+	r.replica.pulled(events.Position{}, nil, false, events.PositionOf("c", 9))
+	r.event(8, "b")
+	r.event(9, "c")
+	r.event(10, "d")
+	r.want("? b c d")
+	if c := r.replica.Counters(); r.replica.Position() != events.PositionOf("d", 10) || c.Gaps != 1 {
+		t.Errorf("position %v, %+v", r.replica.Position(), c)
+	}
+}
+
 func TestThePolicyRulesWhenOutOfTouch(t *testing.T) {
 	for policy, want := range map[Policy][3]string{
 		// out of touch, ten seconds later, back
