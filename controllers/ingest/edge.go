@@ -13,23 +13,23 @@ type edge struct {
 	seq     uint64
 	retired []string // boots before this one, the latest last
 
-	heard     time.Time // arrival of the latest rate; zero: none yet
-	rps       float64
-	window    float64 // seconds that rps rests on
-	recent    float64 // the same of the end of the window,
-	lately    float64 // and the seconds that it rests on
-	gain      gain    // told of by its latest reports
-	change    float64 // from the window before to the end of the latest one, in requests per second,
-	changeVar float64 // and its variance, if nothing changed
-	inFlight  float64
-	egress    float64 // megabits per second
-	hits      uint64
-	ended     uint64
-	missed    missed
-	latency   []byte // a sketch, as it came
-	capacity  events.Capacity
-	draining  bool
-	closed    bool // said that it is closing
+	heard    time.Time // arrival of the latest rate; zero: none yet
+	rps      float64
+	window   float64 // seconds that rps rests on
+	recent   float64 // the same of the end of the window,
+	lately   float64 // and the seconds that it rests on
+	gain     gain    // told of by its latest reports
+	before   float64 // rps of the window before,
+	length   float64 // and the seconds that it rests on; zero: there was none
+	inFlight float64
+	egress   float64 // megabits per second
+	hits     uint64
+	ended    uint64
+	missed   missed
+	latency  []byte // a sketch, as it came
+	capacity events.Capacity
+	draining bool
+	closed   bool // said that it is closing
 }
 
 // missed is the latest word of a source on its misses.
@@ -75,22 +75,32 @@ const shortest = 50 * time.Millisecond
 
 func (e *edge) rate(r *events.Rate, now time.Time) (urgent bool) {
 	window := max(r.Window(), shortest).Seconds()
-	before, length, known := e.rps, e.window, !e.heard.IsZero()
+	known := !e.heard.IsZero()
+	e.before, e.length = e.rps, e.window
 	e.heard, e.rps, e.window = now, float64(r.Offered)/window, window
 	e.recent, e.lately = e.rps, window
 	if rps, length := r.End(); length < r.Window() && length >= shortest {
 		e.recent, e.lately = rps, length.Seconds()
 	}
 	if known {
-		e.gain = e.gain.jumped(r, before, e.lately, now)
-		e.change, e.changeVar = e.recent-before, e.recent/e.lately+before/length
+		e.gain = e.gain.jumped(r, e.before, e.lately, now)
 	}
 	e.inFlight, e.draining, e.closed = float64(r.InFlight), r.Draining, false
 	e.egress = float64(r.BytesOut) * 8 / 1e6 / window
 	e.hits, e.ended = r.Status.Hit+r.Status.Stale+r.Status.Collapsed, r.Status.Sum()
 	e.capacity = r.Capacity
 	e.latency = r.Latency
-	return r.Early || known && jump(before, e.recent, e.lately)
+	return r.Early || known && jump(e.before, e.recent, e.lately)
+}
+
+// change is what came or went from the window before to the end of the latest one,
+// in requests per second, and its variance if nothing did.
+func (e *edge) change(clamped func(float64) float64) (change, variance float64) {
+	if e.length == 0 {
+		return 0, 0
+	}
+	before, recent := clamped(e.before), clamped(e.recent)
+	return recent - before, recent/e.lately + before/e.length
 }
 
 func (e *edge) miss(m *events.Miss, now time.Time) {

@@ -42,21 +42,35 @@ func (g gain) jumped(r *events.Rate, before, recently float64, now time.Time) ga
 
 // moved is what the edges of one reading have gained, and could have lost.
 type moved struct {
-	since       time.Time // first of the gains; zero: there is none
-	rps, recent float64   // gained, in sum, by the whole windows and by their ends
-	steady      []*edge   // that have gained nothing
+	since            time.Time // first of the gains; zero: there is none
+	rps, variance    float64   // gained, in sum, by the whole windows,
+	recent           float64   // and by their ends
+	recentVar        float64
+	inFlight, egress float64 // what came with the gains
+	steady           []*edge // that have gained nothing lately
 }
 
-func (m *moved) add(e *edge, rps, recent float64) {
-	if e.gain.since.IsZero() {
+// add takes an edge in, with what it counts for in the sums.
+func (m *moved) add(e *edge, now time.Time, rps, recent, inFlight, egress float64) {
+	if e.gain.since.IsZero() || now.Sub(e.gain.since) > settled {
 		m.steady = append(m.steady, e)
 		return
 	}
 	if m.since.IsZero() || e.gain.since.Before(m.since) {
 		m.since = e.gain.since
 	}
-	m.rps += max(rps-e.gain.before, 0)
-	m.recent += max(recent-e.gain.before, 0)
+	gained, ends := max(rps-e.gain.before, 0), max(recent-e.gain.before, 0)
+	m.rps += gained
+	m.variance += gained / e.window
+	m.recent += ends
+	m.recentVar += ends / e.lately
+	// Bytes are those of the whole window, requests under way those at its end.
+	if rps > 0 {
+		m.egress += egress * gained / rps
+	}
+	if recent > 0 {
+		m.inFlight += inFlight * ends / recent
+	}
 }
 
 // doubt is how much of the gains may have come from the other edges.
@@ -67,10 +81,12 @@ func (m *moved) doubt(clamped func(float64) float64) (rps, recent float64) {
 	var all, ends, change, variance float64
 	for _, e := range m.steady {
 		if e.heard.After(m.since) {
-			change += e.change
-			variance += e.changeVar
-			if e.change >= 0 {
-				continue // it has lost nothing
+			c, v := e.change(clamped)
+			change += c
+			variance += v
+			told := e.heard.Add(-time.Duration(e.lately * float64(time.Second)))
+			if c >= 0 || !told.Before(m.since) {
+				continue // it has lost nothing, or has said all that it has
 			}
 		}
 		all += clamped(e.rps)

@@ -248,7 +248,7 @@ func (s *sum) add(e *edge) {
 	if max(rps, recent) < max(e.rps, e.recent) || inFlight < e.inFlight || egress < e.egress {
 		s.fleet.dropped[events.ReasonClamped]++
 	}
-	s.moved.add(e, rps, recent)
+	s.moved.add(e, s.now, rps, recent, inFlight, egress)
 	s.rps += rps
 	s.variance += rps / e.window
 	s.recent += recent
@@ -264,13 +264,18 @@ func (s *sum) reading() Reading {
 		Heard: s.heard, Egress: s.egress, Ended: s.warmEnded, Misses: s.misses, Distinct: s.distinct}
 	slices.Sort(r.Silent)
 	doubt, recentDoubt := s.moved.doubt(s.clamped)
+	gained, noise := s.moved.rps, s.moved.variance
 	if s.recent-recentDoubt-(s.rps-doubt) > rising*math.Sqrt(s.between) {
-		r.Rising, r.Offered, r.Heard, s.variance, doubt = true, s.recent, s.heardRecent, s.recentVar, recentDoubt
+		r.Rising, r.Offered, r.Heard, s.variance = true, s.recent, s.heardRecent, s.recentVar
+		doubt, gained, noise = recentDoubt, s.moved.recent, s.moved.recentVar
 	}
 	if doubt > 0 {
-		// All that a client asks for has moved with it.
-		sure := 1 - doubt/r.Offered
-		r.Offered, r.Heard, r.InFlight, r.Egress = r.Offered*sure, r.Heard*sure, r.InFlight*sure, r.Egress*sure
+		// All that came with the gains is in doubt with them, and nothing else is.
+		part, sure := doubt/gained, 1-doubt/r.Offered
+		r.Offered, r.Heard = r.Offered*sure, r.Heard*sure
+		r.InFlight = max(r.InFlight-part*s.moved.inFlight, 0)
+		r.Egress = max(r.Egress-part*s.moved.egress, 0)
+		s.variance -= part * noise // that of the edges that could have lost as much stays
 	}
 	if s.variance > 0 {
 		r.Window = r.Offered / s.variance
