@@ -93,14 +93,14 @@ func (e *edge) rate(r *events.Rate, now time.Time) (urgent bool) {
 	return r.Early || known && jump(e.before, e.recent, e.lately)
 }
 
-// change is what came or went from the window before to the end of the latest one,
-// in requests per second, and its variance if nothing did.
-func (e *edge) change(clamped func(float64) float64) (change, variance float64) {
+// change is what came or went from the window before to the latest one and to the
+// end of it, in requests per second, and the variance of the latter if nothing did.
+func (e *edge) change(clamped func(float64) float64) (whole, end, variance float64) {
 	if e.length == 0 {
-		return 0, 0
+		return 0, 0, 0
 	}
 	before, recent := clamped(e.before), clamped(e.recent)
-	return recent - before, recent/e.lately + before/e.length
+	return clamped(e.rps) - before, recent - before, recent/e.lately + before/e.length
 }
 
 func (e *edge) miss(m *events.Miss, now time.Time) {

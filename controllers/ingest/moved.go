@@ -43,6 +43,7 @@ func (g gain) jumped(r *events.Rate, before, recently float64, now time.Time) ga
 // moved is what the edges of one reading have gained, and could have lost.
 type moved struct {
 	since            time.Time // first of the gains; zero: there is none
+	told             time.Time // of the last of them
 	rps, variance    float64   // gained, in sum, by the whole windows,
 	recent           float64   // and by their ends
 	recentVar        float64
@@ -58,6 +59,9 @@ func (m *moved) add(e *edge, now time.Time, rps, recent, inFlight, egress float6
 	}
 	if m.since.IsZero() || e.gain.since.Before(m.since) {
 		m.since = e.gain.since
+	}
+	if e.heard.After(m.told) {
+		m.told = e.heard
 	}
 	gained, ends := max(rps-e.gain.before, 0), max(recent-e.gain.before, 0)
 	m.rps += gained
@@ -78,14 +82,15 @@ func (m *moved) doubt(clamped func(float64) float64) (rps, recent float64) {
 	if m.since.IsZero() {
 		return 0, 0
 	}
-	var all, ends, change, variance float64
+	var all, ends, whole, change, variance float64
 	for _, e := range m.steady {
 		if e.heard.After(m.since) {
-			c, v := e.change(clamped)
+			w, c, v := e.change(clamped)
+			whole += w
 			change += c
 			variance += v
-			told := e.heard.Add(-time.Duration(e.lately * float64(time.Second)))
-			if c >= 0 || !told.Before(m.since) {
+			began := e.heard.Add(-time.Duration(e.lately * float64(time.Second)))
+			if c >= 0 || !began.Before(m.since) && e.heard.After(m.told) {
 				continue // it has lost nothing, or has said all that it has
 			}
 		}
@@ -98,5 +103,5 @@ func (m *moved) doubt(clamped func(float64) float64) (rps, recent float64) {
 		return part * min(m.rps, all), part * min(m.recent, ends)
 	}
 	// What they have lost is out of the sum already.
-	return min(max(m.rps+change, 0), all), min(max(m.recent+change, 0), ends)
+	return min(max(m.rps+min(whole, 0), 0), all), min(max(m.recent+change, 0), ends)
 }

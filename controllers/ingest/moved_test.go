@@ -148,7 +148,7 @@ func TestAnEdgeThatHasSaidAllIsInNoDoubt(t *testing.T) {
 	b := events.Rate{WindowMS: 500, Offered: 50, RecentMS: 400, Recent: 39} // 100 rps, 97.5 in the end
 	d.pass(200 * time.Millisecond)
 	d.tell("b", b)
-	d.expect("the end of b's window began before the jump", autoscale.Live, 2, 2, 202.5)
+	d.expect("the end of b's window began before the jump", autoscale.Live, 2, 2, 200)
 	d.pass(500 * time.Millisecond)
 	d.tell("b", b)
 	d.expect("b has said all that it has lost", autoscale.Live, 2, 2, 300)
