@@ -70,6 +70,9 @@ func (d *demo) prepare(ctx context.Context) (*cluster.Cluster, error) {
 		if err := c.Ready(ctx, patience); err != nil {
 			return err
 		}
+		if err := c.AwaitFollowers(ctx, patience); err != nil {
+			return err
+		}
 		if err := c.SetPolicy(ctx, policy); err != nil {
 			return err
 		}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -144,6 +145,23 @@ func (c *Cluster) Followers(ctx context.Context) (edges, shields []Followed, err
 		}
 	}
 	return edges, shields, nil
+}
+
+// AwaitFollowers waits until every edge and every shield follows the log of content updates. Who has yet to find its place in it distrusts what
+// it has stored then, and a crowd that is there already sees that at the origin.
+func (c *Cluster) AwaitFollowers(ctx context.Context, limit time.Duration) error {
+	return Await(ctx, "every edge and every shield to follow the content log", limit, 500*time.Millisecond, func(ctx context.Context) (bool, error) {
+		edges, shields, err := c.Followers(ctx)
+		if err != nil {
+			return false, err
+		}
+		for _, tier := range [][]Followed{edges, shields} {
+			if len(tier) == 0 || slices.ContainsFunc(tier, func(f Followed) bool { return !f.Live }) {
+				return false, fmt.Errorf("edges %+v, shields %+v", edges, shields)
+			}
+		}
+		return true, nil
+	})
 }
 
 func followed(pod string, text []byte) (Followed, error) {
